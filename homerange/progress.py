@@ -81,7 +81,9 @@ def _plain(title: str, total: int, unit: str, done: int) -> Iterator[Step]:
     def line(note: str) -> None:
         speed = moved / max(time.monotonic() - start, 1e-9)
         left = (total - done - moved) / speed if speed else 0.0
-        text = f"{title}: {done + moved:,}/{total:,} {unit}, {speed:,.1f} {unit}/s, {left:,.0f} s left"
+        text = (
+            f"{title}: {done + moved:,}/{total:,} {unit}, {speed:,.1f} {unit}/s, {left:,.0f} s left"
+        )
         print(f"{text} {note}".rstrip(), file=sys.stderr, flush=True)
 
     def step(count: int = 1, note: str = "") -> None:

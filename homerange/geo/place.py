@@ -282,19 +282,17 @@ def votes(
     place: Circle | Cell,
     cells_N: NDArray[np.uint64],
     uncertainty_km_N: NDArray[np.floating],
-    resolution_km: float,
 ) -> NDArray[np.bool_]:
     """Tell which records count for a place.
 
     A record counts if its cell overlaps the place and its uncertainty is at most the radius of
-    the place, or the resolution at which the world publishes where that is coarser.
+    the place: what may be 27 km away says nothing about a place of 1 km.
 
     Args:
         place: Where.
         cells_N: S2 ids of any levels, shape (N,).
         uncertainty_km_N: How wrong the coordinates of each record may be, shape (N,); 0 where
             nobody said. NaN never counts.
-        resolution_km: Mean edge of the finest cells that the world publishes.
 
     Returns:
         True for the records that count, shape (N,).
@@ -302,6 +300,6 @@ def votes(
     Raises:
         PlaceError: If an id is not that of an S2 cell.
     """
-    sure_N = uncertainty_km_N <= max(place.radius_km, resolution_km)
+    sure_N = uncertainty_km_N <= place.radius_km
     votes_N: NDArray[np.bool_] = sure_N & (distance_to_cells_km(place, cells_N) == 0)
     return votes_N

@@ -128,7 +128,7 @@ def test_turning_the_earth_like_a_die_changes_no_distance_and_no_vote(turn):
     assert (gap > 0).any()
     np.testing.assert_allclose(distance_to_cells_km(new, there), gap, atol=1e-6)
     np.testing.assert_array_equal(
-        votes(new, there, uncertainty_km, 36.3), votes(old, here, uncertainty_km, 36.3)
+        votes(new, there, uncertainty_km), votes(old, here, uncertainty_km)
     )
     old_cell = Cell(int(cells_at((0.7, 0.3), level=5)[0]))
     new_cell = Cell(int(cells_at((lat, lon), level=5)[0]))
@@ -141,34 +141,32 @@ def test_fiji_reaches_over_the_dateline():
     # 0.4 degrees of longitude at 17 south are 43 km; 4 degrees are 425 km.
     place = Circle(-17.0, 179.8, 100.0)
     records = cells_at((-17.0, -179.8), (-17.0, -176.0), level=8)
-    assert votes(place, records, np.zeros(2), 36.3).tolist() == [True, False]
+    assert votes(place, records, np.zeros(2)).tolist() == [True, False]
 
 
 def test_the_pole_has_every_longitude():
     around_the_pole = [(89.5, lon) for lon in range(-180, 180, 30)]
     records = cells_at(*around_the_pole, (80.0, 0.0))
     for lon in (-180.0, 0.0, 77.0, 180.0):
-        got = votes(Circle(90.0, lon, 60.0), records, np.zeros(13), 36.3)
+        got = votes(Circle(90.0, lon, 60.0), records, np.zeros(13))
         assert got.tolist() == [True] * 12 + [False]
 
 
 # Votes
 
 
-def test_an_uncertain_record_votes_only_for_a_place_or_a_world_as_coarse_as_itself():
+def test_an_uncertain_record_votes_only_for_a_place_as_large_as_its_uncertainty():
     cell = cells_at((-2.33, 34.83)).repeat(4)
     uncertainty_km = np.array([0.0, 1.0, 27.0, np.nan])
     small, large = Circle(-2.33, 34.83, 1.0), Circle(-2.33, 34.83, 27.0)
-    assert votes(small, cell, uncertainty_km, 0.5).tolist() == [True, True, False, False]
-    assert votes(large, cell, uncertainty_km, 0.5).tolist() == [True, True, True, False]
-    assert votes(small, cell, uncertainty_km, 27.0).tolist() == [True, True, True, False]
-    assert votes(small, cell, uncertainty_km, 26.9).tolist() == [True, True, False, False]
+    assert votes(small, cell, uncertainty_km).tolist() == [True, True, False, False]
+    assert votes(large, cell, uncertainty_km).tolist() == [True, True, True, False]
 
 
 def test_a_sure_record_elsewhere_does_not_vote():
     cell = cells_at((41.88, -87.63))
-    assert not votes(Circle(-2.33, 34.83), cell, np.zeros(1), mean_edge_km(8)).any()
-    assert not votes(Cell(parse_cell("0/")), cell, np.zeros(1), mean_edge_km(8)).any()
+    assert not votes(Circle(-2.33, 34.83), cell, np.zeros(1)).any()
+    assert not votes(Cell(parse_cell("0/")), cell, np.zeros(1)).any()
 
 
 def test_the_radius_of_a_cell_is_half_its_mean_edge():
@@ -176,13 +174,13 @@ def test_the_radius_of_a_cell_is_half_its_mean_edge():
     place = Cell(parse_cell("0/300123"))
     assert place.radius_km == mean_edge_km(6) / 2
     uncertainty_km = np.array([72.6, 72.7])
-    assert votes(place, place.id_1.repeat(2), uncertainty_km, 1.0).tolist() == [True, False]
+    assert votes(place, place.id_1.repeat(2), uncertainty_km).tolist() == [True, False]
 
 
 def test_cell_0_is_no_cell_and_may_not_vote():
     for place in (Circle(0.0, 0.0), Cell(parse_cell("2/1"))):
         with pytest.raises(PlaceError, match="0 is not the id of an S2 cell"):
-            votes(place, ids(0), np.zeros(1), 36.3)
+            votes(place, ids(0), np.zeros(1))
 
 
 # Reading and writing

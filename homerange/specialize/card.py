@@ -1,0 +1,194 @@
+"""The model card of a place package: what it is, how good it is and what it is not, in plain words.
+
+Written for the ecologist who is handed the package. Rules: the first sentence warns; a share with
+fewer than 30 photos is not given as a number; each way to make a model smaller has its own row, so
+that nobody credits one with what another did; the accuracy says whose photos it was measured on.
+"""
+
+from homerange.specialize.figures import Figures, Row, Score
+from homerange.specialize.species import ExpectedSpecies, SpeciesTable
+from homerange.world.world import World
+
+__all__ = ["model_card"]
+
+
+def model_card(name: str, world: World, table: SpeciesTable, figures: Figures) -> str:
+    """Write the card of a package, in Markdown.
+
+    Args:
+        name: Name of the package.
+        world: The world that it was cut from.
+        table: Its species.
+        figures: What was measured.
+    """
+    parts = [
+        f"# {_plain(name)}",
+        "**Not for legal, safety or anti-poaching decisions alone.** The model suggests a name for "
+        "each photo; somebody who knows the animals must check what matters.",
+        _what(world, table),
+        "## How good is it",
+        _rows(figures),
+        _explanation(table, figures),
+        "## What made it smaller",
+        _levers(world, table, figures),
+        "## Species",
+        _species(table, figures),
+        "## Where the photos came from",
+        _photos(world),
+        "## Limits",
+        _limits(world, table, figures),
+        "## Run it",
+        f"```\nhomerange predict PHOTOS --model {name}.homerange -o results.json\n```",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _what(world: World, table: SpeciesTable) -> str:
+    description = world.description
+    outcomes = f", and the outcomes {', '.join(table.outcomes)}" if table.outcomes else ""
+    side = description.preprocessing.input_px
+    return (
+        f"A model of {len(table.species)} species{outcomes}, made for a place: "
+        f"{table.place.describe()}. It was cut from the world model {_plain(description.name)} "
+        f"({len(world.labels)} classes, {_plain(description.architecture.backbone)}, photos of "
+        f"{side} x {side} pixels), without training anything."
+    )
+
+
+def _rows(figures: Figures) -> str:
+    head = (
+        "model | MB | parameters | multiply-adds a photo | accuracy on this place's species | "
+        "macro-F1 | accuracy on photos of this place"
+    )
+    lines = [_line(head.split(" | ")), _line(["---", *["---:"] * 3, *["---"] * 3])]
+    lines += [_line(_row(row)) for row in figures.rows]
+    return "\n".join(lines)
+
+
+def _row(row: Row) -> list[str]:
+    size, on_species, here = row.size, row.on_species, row.at_place
+    return [
+        row.name,
+        f"{size.bytes / 1e6:,.2f}",
+        f"{size.parameters:,}",
+        f"{size.macs / 1e6:,.1f} M",
+        _share(on_species),
+        f"{on_species.macro_f1:.2f}" if on_species.measured else "-",
+        _share(here) if here and here.photos else "no photos",
+    ]
+
+
+def _share(score: Score) -> str:
+    if not score.measured:
+        return f"not measured here ({_count(score.photos, 'photo')})"
+    return (
+        f"{score.top1:.1%} ({score.top1_low:.1%} to {score.top1_high:.1%}; {score.photos:,} photos)"
+    )
+
+
+def _explanation(table: SpeciesTable, figures: Figures) -> str:
+    off_list = (
+        f" and {_count(figures.photos_off_list, 'test photo')} taken at the place of species off "
+        "the list, which this package cannot name and which count as errors"
+        if figures.photos_off_list
+        else ""
+    )
+    return (
+        f"Accuracy on this place's species: {_count(figures.photos_on_list, 'test photo')} of the "
+        f"species on the list, taken anywhere (photos from elsewhere){off_list}. In brackets the "
+        "95 % interval (Wilson). Macro-F1 gives each species the same weight. Photos of this "
+        "place: all test photos taken there, outcomes too. MB are 10^6 bytes on disk. "
+        "Multiply-adds are those of convolutions and matrix products. The world masked to the "
+        "list may answer with this package's classes only; it is what the package must be "
+        "compared with. No photo that the accuracy was measured on was used to make the model."
+    )
+
+
+def _levers(world: World, table: SpeciesTable, figures: Figures) -> str:
+    world_size, size = figures.rows[0].size, figures.rows[2].size
+    saved = [
+        f"{len(world.labels):,} to {len(table.labels):,} classes",
+        f"{(size.bytes - world_size.bytes) / 1e6:+,.2f} MB "
+        f"({size.bytes / world_size.bytes - 1:+.1%})",
+        f"{size.parameters - world_size.parameters:+,}",
+        f"{(size.macs - world_size.macs) / 1e6:+,.3f} M",
+    ]
+    unused = "not used in this package"
+    return "\n".join(
+        [
+            _line(["lever", "what", "bytes", "parameters", "multiply-adds"]),
+            _line(["---", "---", "---:", "---:", "---:"]),
+            _line(["class rows cut", *saved]),
+            *(
+                _line([lever, unused, "", "", ""])
+                for lever in ("experts dropped", "int8 weights", "smaller photos")
+            ),
+        ]
+    )
+
+
+def _species(table: SpeciesTable, figures: Figures) -> str:
+    lines = [
+        _line(["species", "common name", "why it is on the list", "test photos answered rightly"]),
+        _line(["---"] * 4),
+    ]
+    for row, judged in zip(table.species, figures.species, strict=True):
+        right = f"{judged.correct} of {judged.photos}" if judged.photos else "no test photos"
+        lines.append(_line([*_names(row), row.reason, right]))
+    if table.outcomes:
+        lines.append(f"\nBeside them: {', '.join(table.outcomes)}.")
+    if table.not_in_world:
+        names = ", ".join(_plain(name) for name in table.not_in_world)
+        lines.append(f"\nRecorded here, but unknown to the world, so never answered: {names}.")
+    return "\n".join(lines)
+
+
+def _names(row: ExpectedSpecies) -> list[str]:
+    return [f"*{_plain(row.species)}*", _plain(row.common_name)]
+
+
+def _photos(world: World) -> str:
+    provenance, licence = world.description.provenance, world.description.licence
+    sources = "; ".join(f"{_plain(s)} ({n:,} photos)" for s, n in provenance.sources.items())
+    rows = "; ".join(f"{_plain(terms)} ({n:,} photos)" for terms, n in licence.rows.items())
+    splits = ", ".join(f"{n:,} {split}" for split, n in provenance.photos.items())
+    return (
+        f"The world was trained with the recipe {_plain(provenance.recipe)} from "
+        f"{_plain(provenance.start)}. Photos: {splits}. Sources: {sources or 'not known'}. "
+        f"Licences of the photos: {rows or 'not known'}.\n\n"
+        f"Licence of these weights, computed from those of the photos: {_plain(licence.weights)}."
+    )
+
+
+def _limits(world: World, table: SpeciesTable, figures: Figures) -> str:
+    limits = [
+        "The accuracy is that of this place's species with photos from elsewhere. A new camera "
+        "sees another background and often does worse; check a few hundred photos of your own.",
+        "A species that is not on the list is called by the name of one that is. The list holds "
+        "what was recorded, not all that lives here.",
+        "Confidences are not calibrated.",
+    ]
+    few = sum(not judged.photos for judged in figures.species)
+    if few:
+        limits.append(f"{few} of {len(figures.species)} species have no test photo at all.")
+    if "person" not in world.outcomes:
+        limits.append(
+            "The world does not know people: somebody in front of the camera is called an animal."
+        )
+    if "blank" not in world.outcomes:
+        limits.append("The world does not know empty photos: an empty photo is called an animal.")
+    limits += [_plain(warning) for warning in table.warnings]
+    return "\n".join(f"- {limit}" for limit in limits)
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _plain(text: str) -> str:
+    """Keep names from breaking out of a table's cell or a line."""
+    return " ".join(text.replace("|", "/").split())
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"

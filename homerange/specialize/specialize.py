@@ -1,0 +1,120 @@
+"""Name a place, get the model: from a world and a place to one file ``NAME.homerange``.
+
+Nothing is trained and no photo is read. The species of the place decide which class rows are kept;
+the world's evidence says how good that model is; the package holds both.
+"""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from homerange import __version__
+from homerange.errors import PackageError
+from homerange.geo.place import Place
+from homerange.specialize.card import model_card
+from homerange.specialize.cut import cut_classes
+from homerange.specialize.figures import Figures, measure
+from homerange.specialize.sparrow import sparrow_manifest
+from homerange.specialize.species import SpeciesTable, species_at
+from homerange.world.place_package import PACKAGE_VERSION, write_package
+from homerange.world.world import World, open_world
+
+__all__ = ["Specialized", "specialize"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Specialized:
+    """A package that was made."""
+
+    path: Path
+    sha256: str
+    """Of the package."""
+    name: str
+    table: SpeciesTable
+    figures: Figures
+    card: str
+    """The model card, in Markdown."""
+    seconds: float
+    """From opening the world to the finished file."""
+
+
+def specialize(
+    world: str | Path,
+    place: Place,
+    output: str | Path,
+    *,
+    name: str | None = None,
+    include: Iterable[str] = (),
+    exclude: Iterable[str] = (),
+) -> Specialized:
+    """Make the model of a place.
+
+    Args:
+        world: The folder of a world.
+        place: A circle, an S2 cell, or a list of species.
+        output: The package to write, for example ``serengeti.homerange``; replaced if it exists.
+        name: Name of the package; without it the name of the file.
+        include: Scientific names to add to the species of the place.
+        exclude: Scientific names to leave out.
+
+    Raises:
+        PackageError: If ``output`` cannot be written.
+        WorldError: If the world is missing, damaged or cannot be cut.
+        PlaceError: If the world has no records there.
+        SpeciesError: If a species is not one that the world knows.
+        ExtraNotInstalled: If DuckDB is absent.
+    """
+    start = time.perf_counter()
+    path = Path(output)
+    name = name or path.name.removesuffix(".homerange")
+    if not path.parent.is_dir():
+        raise PackageError(f"{path}: there is no folder {path.parent}; make it first")
+    opened = open_world(world)
+    table = species_at(opened, place, include=include, exclude=exclude)
+    model = cut_classes(opened, table.class_index_K)
+    figures = measure(opened, table, model)
+    card = model_card(name, opened, table, figures)
+    sha256 = write_package(
+        path,
+        place=_place_json(name, opened, table, figures),
+        members={
+            "model.onnx": model,
+            "MODEL_CARD.md": card.encode(),
+            "labels.txt": "".join(f"{label}\n" for label in table.labels).encode(),
+            "manifest.toml": sparrow_manifest(name, opened.preprocessing).encode(),
+        },
+    )
+    return Specialized(
+        path=path,
+        sha256=sha256,
+        name=name,
+        table=table,
+        figures=figures,
+        card=card,
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _place_json(
+    name: str, world: World, table: SpeciesTable, figures: Figures
+) -> dict[str, object]:
+    """Gather the content of ``place.json``; the hashes of the members are added on writing."""
+    return {
+        "format": "homerange-place",
+        "version": PACKAGE_VERSION,
+        "name": name,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "homerange": __version__,
+        "place": table.place.to_json(),
+        "species": [row.to_json() for row in table.species],
+        "outcomes": list(table.outcomes),
+        "labels": list(table.labels),
+        "experts": {},
+        "thresholds": {},
+        "preprocessing": world.preprocessing.to_json(),
+        "graph": {"input": world.graph.input, "output": world.graph.output},
+        "parent": {"name": world.description.name, "sha256": world.sha256},
+        "figures": figures.to_json(),
+    }
