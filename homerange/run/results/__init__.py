@@ -1,0 +1,1 @@
+"""Formats of results: one format, one file."""

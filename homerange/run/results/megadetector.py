@@ -1,0 +1,108 @@
+"""Results in the MegaDetector batch format 1.6, which Timelapse, AddaxAI and others read.
+
+Source: https://lila.science/megadetector-output-format. Our model has no detector, so a photo with
+an animal has one box around all of it, of category "1" (animal), or "2" and "3" where the answer
+is ``person`` or ``vehicle``. The confidence of the box is 1 - p(blank). A photo whose best answer
+is ``blank`` has no boxes; one that could not be read has a ``failure`` and ``detections: null``.
+
+The file is written photo by photo. It holds no time of writing: the same photos and the same
+package give the same bytes.
+"""
+
+import json
+from collections.abc import Iterable
+from typing import BinaryIO
+
+from homerange import __version__
+from homerange.run.journal import Answer
+from homerange.run.sources import Photo
+from homerange.world.place_package import PlacePackage
+
+__all__ = ["image_entry", "write_megadetector"]
+
+FORMAT_VERSION = "1.6"
+DETECTION_CATEGORIES = {"1": "animal", "2": "person", "3": "vehicle"}
+WHOLE_PHOTO = [0.0, 0.0, 1.0, 1.0]
+MIN_PROBABILITY = 0.001
+"""Answers below it are left out, but never the best one."""
+
+_BOX_OF = {"person": "2", "vehicle": "3"}
+
+
+def write_megadetector(
+    file: BinaryIO, package: PlacePackage, answers: Iterable[tuple[Photo, Answer]]
+) -> None:
+    """Write the answers as one JSON file, holding one photo in memory at a time.
+
+    Args:
+        file: Where to write UTF-8 to.
+        package: The package that gave the answers.
+        answers: Every photo with its answer, in the order of the file.
+    """
+    head = _dump(_head(package)).removesuffix("}")
+    file.write(f'{head},\n"images":['.encode())
+    separator = "\n"
+    for photo, answer in answers:
+        file.write(f"{separator}{_dump(image_entry(photo.file, answer, package))}".encode())
+        separator = ",\n"
+    file.write(b"\n]}\n")
+
+
+def image_entry(file: str, answer: Answer, package: PlacePackage) -> dict[str, object]:
+    """Return what the format says about one photo.
+
+    Args:
+        file: Name of the photo in the results.
+        answer: What the run found out about it.
+        package: The package that gave the answer.
+    """
+    entry: dict[str, object] = {"file": file}
+    if answer.datetime is not None:
+        entry["datetime"] = answer.datetime
+    if answer.failure is not None:
+        return {**entry, "failure": answer.failure, "detections": None}
+    best = package.labels[answer.top[0][0]]
+    if best == "blank":
+        return {**entry, "detections": []}
+    first, *others = answer.top
+    kept = [first, *(other for other in others if other[1] >= MIN_PROBABILITY)]
+    box = {
+        "category": _BOX_OF.get(best, "1"),
+        "conf": 1.0 if answer.blank is None else round(1 - answer.blank, 4),
+        "bbox": WHOLE_PHOTO,
+        "classifications": [[str(index), round(probability, 4)] for index, probability in kept],
+    }
+    return {**entry, "detections": [box]}
+
+
+def _head(package: PlacePackage) -> dict[str, object]:
+    labels = dict(enumerate(package.labels))
+    return {
+        "info": {
+            "format_version": FORMAT_VERSION,
+            "detector": "none",
+            "classifier": f"{package.name} homerange {__version__}",
+            "classifier_metadata": {
+                "package_sha256": package.sha256,
+                "place": package.place.get("place"),
+                "preprocessing": package.preprocessing.to_json(),
+            },
+        },
+        "detection_categories": DETECTION_CATEGORIES,
+        "classification_categories": {str(index): label for index, label in labels.items()},
+        "classification_category_descriptions": {
+            str(index): _description(label, package) for index, label in labels.items()
+        },
+    }
+
+
+def _description(label: str, package: PlacePackage) -> str:
+    """``id;class;order;family;genus;species;common name``; what the package has not is empty."""
+    if label in package.outcomes:
+        return f";;;;;;{label}"
+    genus, _, species = label.lower().partition(" ")
+    return f";;;;{genus};{species};{package.common_names.get(label, '')}"
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
