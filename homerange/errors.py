@@ -10,6 +10,7 @@ HomerangeError
   CheckpointError      a checkpoint or a weights file is missing, unknown or does not fit
   WorldError           a world is missing, damaged or of an unknown version
   PackageError         a place package is missing, damaged or of an unknown version
+  DownloadError        photos could not be fetched
   RunError             a run over photos cannot start, or cannot go on from its journal
   ExtraNotInstalled    a feature needs an optional dependency that is absent
 
@@ -21,6 +22,7 @@ __all__ = [
     "CheckpointError",
     "ConfigError",
     "CoordinateError",
+    "DownloadError",
     "ExtraNotInstalled",
     "HomerangeError",
     "ImageError",
@@ -71,6 +73,10 @@ class WorldError(HomerangeError, ValueError):
 
 class PackageError(HomerangeError, ValueError):
     """A place package is missing, damaged or of an unknown version."""
+
+
+class DownloadError(HomerangeError, OSError):
+    """Photos could not be fetched."""
 
 
 class RunError(HomerangeError, ValueError):

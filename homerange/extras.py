@@ -10,10 +10,10 @@ __all__ = ["explain", "need"]
 EXTRA_OF = {
     "duckdb": "get",
     "onnx": "get",
-    "safetensors": "get",
     "lightning": "train",
     "onnxscript": "train",
     "pyarrow": "train",
+    "safetensors": "train",
     "timm": "train",
     "torch": "train",
     "torchvision": "train",

@@ -66,6 +66,7 @@ def _live(title: str, total: int, unit: str, done: int) -> Iterator[Step]:
         task = bar.add_task(title, total=total, completed=done, speed="", note="")
 
         def step(count: int = 1, note: str = "") -> None:
+            """Move on, and print when it is time."""
             nonlocal moved
             moved += count
             speed = moved / max(time.monotonic() - start, 1e-9)
@@ -79,6 +80,7 @@ def _plain(title: str, total: int, unit: str, done: int) -> Iterator[Step]:
     moved = 0
 
     def line(note: str) -> None:
+        """Print one line."""
         speed = moved / max(time.monotonic() - start, 1e-9)
         left = (total - done - moved) / speed if speed else 0.0
         text = (
@@ -87,6 +89,7 @@ def _plain(title: str, total: int, unit: str, done: int) -> Iterator[Step]:
         print(f"{text} {note}".rstrip(), file=sys.stderr, flush=True)
 
     def step(count: int = 1, note: str = "") -> None:
+        """Move the bar on."""
         nonlocal last, moved
         moved += count
         now = time.monotonic()

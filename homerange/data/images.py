@@ -371,6 +371,7 @@ def _change_pillow() -> None:
     Image.MAX_IMAGE_PIXELS = MAX_MEGAPIXELS * 1_000_000 // 2  # Pillow refuses above twice this
 
     def restore() -> None:
+        """Set back what was changed."""
         Image.MAX_IMAGE_PIXELS = limit
         quiet.__exit__(None, None, None)
 

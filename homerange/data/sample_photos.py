@@ -38,10 +38,10 @@ from PIL import Image
 
 from homerange.data.images import read_rgb
 from homerange.data.snapshot_safari import RESERVES, Reserve, species_of
-from homerange.errors import HomerangeError, ImageError
+from homerange.errors import DownloadError, HomerangeError, ImageError
 from homerange.progress import progress
 
-__all__ = ["BASE_URL", "DownloadError", "download_sample"]
+__all__ = ["BASE_URL", "download_sample"]
 
 BASE_URL = "https://storage.googleapis.com/public-datasets-lila/snapshot-safari"
 LICENCE = "CDLA-Permissive-1.0"
@@ -60,10 +60,6 @@ COLUMNS = (
     "path", "species", "common_name", "latitude", "longitude", "coordinate_uncertainty_m",
     "datetime", "region_id", "location_id", "sequence_id", "licence", "source",
 )  # fmt: skip
-
-
-class DownloadError(HomerangeError, OSError):
-    """The sample photos cannot be fetched, or not enough of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +90,7 @@ class _Line:
 
     @property
     def over(self) -> bool:
+        """Whether no more may be fetched."""
         return self.stopped or time.monotonic() > self.deadline_s
 
     def get(self, path: str) -> bytes:
@@ -101,11 +98,13 @@ class _Line:
         return self.read(self.open(path))
 
     def open(self, path: str) -> HTTPResponse:
+        """Ask for one file."""
         request = Request(f"{self.base_url}/{quote(path)}", headers={"User-Agent": "homerange"})
         response: HTTPResponse = urlopen(request, timeout=self.timeout_s)
         return response
 
     def read(self, response: HTTPResponse) -> bytes:
+        """Read an answer to its end, within the time and size allowed."""
         data = bytearray()
         with response:
             while piece := response.read1(1 << 16):  # returns what is there: a drip cannot block it
@@ -126,9 +125,11 @@ class _Skipped:
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def add(self, reserve: Reserve, reason: str) -> None:
+        """Count one photo."""
         self.counts[reserve.code, reason] += 1
 
     def write(self, path: Path) -> None:
+        """Write the counts as CSV."""
         rows = [(code, reason, count) for (code, reason), count in self.counts.most_common()]
         _write_csv(path, [("reserve", "reason", "photos"), *rows])
 
@@ -189,6 +190,7 @@ def _reach(line: _Line) -> None:
     outcome: SimpleQueue[Exception | None] = SimpleQueue()
 
     def knock() -> None:
+        """See whether anybody is there."""
         try:
             line.open(_metadata(RESERVES[0])).close()
             outcome.put(None)

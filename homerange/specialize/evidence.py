@@ -132,6 +132,7 @@ def _head(
     bias_C = tensors[rows.bias].astype(np.float32).reshape(-1)
 
     def logits(feature_ND: NDArray[np.float16]) -> NDArray[np.float32]:
+        """Return the logits (N, C) of features (N, D)."""
         if feature_ND.shape[1] != len(weight_DC):
             raise WorldError(
                 f"{world.path / Evidence.file}: a photo has {feature_ND.shape[1]} features; the "

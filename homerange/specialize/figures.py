@@ -119,6 +119,7 @@ def measure(world: World, table: SpeciesTable, model: bytes) -> Figures:
     on_list_N = np.isin(judged.class_N, [row.class_index for row in table.species])
 
     def row(name: str, size: Size, answer_N: NDArray[np.int64]) -> Row:
+        """Score one model for the card."""
         here = _score_of(judged, answer_N, judged.at_place_N) if located else None
         on_species = _score_of(judged, answer_N, species_N)
         return Row(name=name, size=size, on_species=on_species, at_place=here)

@@ -16,8 +16,9 @@ import pytest
 from PIL import Image
 
 from homerange.data import sample_photos
-from homerange.data.sample_photos import DownloadError, download_sample, main
+from homerange.data.sample_photos import download_sample, main
 from homerange.data.snapshot_safari import RESERVES, species_of
+from homerange.errors import DownloadError
 
 LISTS = {reserve.code: f"/{reserve.code}/{reserve.metadata}" for reserve in RESERVES}
 

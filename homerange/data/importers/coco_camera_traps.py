@@ -84,6 +84,7 @@ class _Coco:
 
     @classmethod
     def read(cls, source: Path, gps: Path | None) -> "_Coco":
+        """Read the JSON and the coordinates of its locations."""
         content = _read_json(source)
         images = _entries(content, "images", source)
         categories = _entries(content, "categories", source)
@@ -144,6 +145,7 @@ class _Coco:
         }
 
     def notes(self) -> list[str]:
+        """Count what the user should know."""
         whole = sum(one.get("sequence_level_annotation") is True for one in self.annotations)
         what = "labels were given to whole sequences: some of their photos may be blank"
         return [f"{whole:,} {what}"] if whole else []

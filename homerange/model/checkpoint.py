@@ -1,0 +1,132 @@
+"""The checkpoint: a folder that holds a trained network and how it was made.
+
+``weights.safetensors`` (the selected weights), ``config.json`` (network, classes, preprocessing,
+recipe), ``metrics.json`` (written by ``evaluate``), ``training_state.pt`` (what an interrupted
+training needs to go on; safe to delete afterwards). The contract is docs/checkpoint.md.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from homerange.data.images import Preprocessing
+from homerange.errors import CheckpointError
+from homerange.model.network import HeadKind, SpeciesNetwork, build_network
+
+__all__ = [
+    "CHECKPOINT_VERSION",
+    "WEIGHTS",
+    "CheckpointConfig",
+    "load_checkpoint",
+    "read_config",
+    "save_weights",
+]
+
+CHECKPOINT_VERSION = 1
+FORMAT = "homerange-checkpoint"
+WEIGHTS = "weights.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointConfig:
+    """What ``config.json`` says: enough to build the network and to prepare its input."""
+
+    backbone: str
+    head: HeadKind
+    classes: tuple[str, ...]
+    """Scientific names and outcomes, in the order of the class rows."""
+    preprocessing: Preprocessing
+    recipe: Mapping[str, object] = field(default_factory=dict)
+    """Every setting of the training, as it was used."""
+    provenance: Mapping[str, object] = field(default_factory=dict)
+    """Where the photos came from and what the training started from."""
+
+    def network(self) -> SpeciesNetwork:
+        """Build the network with random weights."""
+        return build_network(classes=len(self.classes), backbone=self.backbone, head=self.head)
+
+    def write(self, folder: Path) -> None:
+        """Write ``config.json`` into ``folder``."""
+        text = {"format": FORMAT, "version": CHECKPOINT_VERSION, **asdict(self)}
+        text["preprocessing"] = self.preprocessing.to_json()
+        (folder / "config.json").write_text(json.dumps(text, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_config(folder: Path) -> CheckpointConfig:
+    """Read ``config.json`` of a checkpoint.
+
+    Raises:
+        CheckpointError: If it is missing, not ours, or of a version that this homerange does not
+            know.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        raise CheckpointError(
+            f"{folder}: not a checkpoint (no config.json). Make one with: homerange train"
+        )
+    try:
+        found = json.loads(path.read_text())
+    except ValueError as error:
+        raise CheckpointError(f"{path}: not JSON ({error}). Copy the checkpoint again") from error
+    if not isinstance(found, dict) or found.pop("format", None) != FORMAT:
+        raise CheckpointError(f"{path}: not the config of a homerange checkpoint")
+    version = found.pop("version", None)
+    if version != CHECKPOINT_VERSION:
+        raise CheckpointError(
+            f"{path}: checkpoint version {version}, this homerange reads version "
+            f"{CHECKPOINT_VERSION}. Use the homerange that wrote it, or train again"
+        )
+    names = {field.name for field in fields(CheckpointConfig)}
+    if found.keys() != names:
+        raise CheckpointError(
+            f"{path}: lacks {sorted(names - found.keys())} and has unknown "
+            f"{sorted(found.keys() - names)}. Copy the checkpoint again"
+        )
+    found["preprocessing"] = Preprocessing.from_json(found["preprocessing"])
+    found["classes"] = tuple(found["classes"])
+    return CheckpointConfig(**found)
+
+
+def save_weights(network: SpeciesNetwork, folder: Path) -> None:
+    """Write ``weights.safetensors``, replacing the old file in one step."""
+    target = folder / WEIGHTS
+    part = target.with_suffix(".part")
+    save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, part)
+    part.replace(target)
+
+
+def load_checkpoint(folder: Path) -> tuple[SpeciesNetwork, CheckpointConfig]:
+    """Load the selected weights of a checkpoint, in evaluation mode.
+
+    Raises:
+        CheckpointError: If a file is missing, or a tensor is missing or left over.
+    """
+    config = read_config(folder)
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise CheckpointError(f"{folder}: no {WEIGHTS} yet. Let the training finish, or resume it")
+    network = config.network()
+    found = _read_weights(path)
+    shapes = {name: tensor.shape for name, tensor in found.items()}
+    wanted = {name: tensor.shape for name, tensor in network.state_dict().items()}
+    wrong = sorted({name for name, _ in shapes.items() ^ wanted.items()})
+    if wrong:
+        raise CheckpointError(
+            f"{path}: {len(wrong)} tensors do not belong to {config.backbone} with a {config.head} "
+            f"head for {len(config.classes)} classes, first {', '.join(wrong[:3])}. "
+            "Copy the checkpoint again"
+        )
+    network.load_state_dict(found)
+    return network.eval(), config
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    try:
+        return dict(load_file(path))
+    except SafetensorError as error:
+        raise CheckpointError(f"{path}: damaged ({error}). Copy the checkpoint again") from error

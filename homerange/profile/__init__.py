@@ -1,0 +1,1 @@
+"""Profile: a checkpoint is run over validation and test photos and published as a world."""

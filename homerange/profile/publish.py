@@ -1,0 +1,153 @@
+"""The verb ``profile``: run a checkpoint over validation and test photos, publish a world."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from homerange import __version__
+from homerange.data.manifest import SPLITS, Manifest
+from homerange.errors import CheckpointError, ManifestError, WorldError
+from homerange.model.checkpoint import WEIGHTS, CheckpointConfig, load_checkpoint
+from homerange.model.network import SpeciesNetwork
+from homerange.profile.export import GRAPH, INPUT, OUTPUT, export_graph
+from homerange.profile.fold import fold_batch_norm
+from homerange.profile.licence import licence_of
+from homerange.profile.records import evidence, occurrence, profile_counts
+from homerange.profile.taxa import taxa
+from homerange.specialize.count import count_macs, count_parameters
+from homerange.train.dataset import Unreadable
+from homerange.train.evaluate import summarise
+from homerange.train.infer import Answers, infer
+from homerange.world.description import Architecture, Description, Graph, Licence, Provenance
+from homerange.world.world import seal_world
+
+__all__ = ["Published", "publish"]
+
+CLASS_WEIGHT, CLASS_BIAS = "head.classes.weight", "head.classes.bias"
+
+
+@dataclass(frozen=True)
+class Published:
+    """A world as it was written."""
+
+    folder: Path
+    classes: int
+    photos: int
+    """Validation and test photos that were run."""
+    unreadable: list[Unreadable]
+
+
+def publish(
+    checkpoint: Path,
+    manifest: Path,
+    output: Path,
+    *,
+    name: str | None = None,
+    licence: str | None = None,
+) -> Published:
+    """Publish a checkpoint as a world.
+
+    Args:
+        checkpoint: A trained network with a class head.
+        manifest: The photos that it was trained on, with splits.
+        output: Folder of the world; made if absent.
+        name: Name of the world; that of the folder otherwise.
+        licence: Licence of photos that state none.
+
+    Raises:
+        CheckpointError: If the checkpoint has no class head.
+        ManifestError: If the manifest has no labelled validation or test photo.
+        WorldError: If photos state no licence and none is given, or ``output`` holds a world.
+    """
+    if (output / "world.json").exists():
+        raise WorldError(f"{output}: holds a world already. Publish into another folder")
+    network, config = load_checkpoint(checkpoint)
+    if network.head is None:
+        raise CheckpointError(
+            f"{checkpoint}: an encoder without classes. Train it on labelled photos first: "
+            f"homerange train dense MANIFEST --set start={checkpoint}/{WEIGHTS}"
+        )
+    photos = Manifest.read(manifest)
+    terms = licence_of(photos.labelled().strings("licence"), otherwise=licence)
+    judged = _judged(photos, manifest)
+    network = fold_batch_norm(network)
+    answers = infer(network, config, judged, title="profile")
+    output.mkdir(parents=True, exist_ok=True)
+    export_graph(network.cpu(), output, input_px=config.preprocessing.input_px)
+    taxa(photos, config.classes).write(output)
+    occurrence(photos).write(output)
+    profile_counts(judged, answers).write(output)
+    evidence(judged, answers).write(output)
+    facts = _describe(name or output.resolve().name, network, config, photos, terms, output)
+    seal_world(output, _with_metrics(facts, judged, answers, config.classes))
+    return Published(output, len(config.classes), len(judged), answers.unreadable)
+
+
+def _judged(photos: Manifest, path: Path) -> Manifest:
+    labelled = photos.labelled()
+    judged = labelled.where(np.isin(_array(labelled.strings("split")), ["val", "test"]))
+    if len(judged) == 0:
+        raise ManifestError(
+            f"{path}: no labelled photo in splits val and test, so nothing can be measured. "
+            "Import more photos, or give splits in a split column"
+        )
+    return judged
+
+
+def _describe(
+    name: str,
+    network: SpeciesNetwork,
+    config: CheckpointConfig,
+    photos: Manifest,
+    terms: Licence,
+    folder: Path,
+) -> Description:
+    model = onnx.load(str(folder / GRAPH), load_external_data=False)
+    assert network.head is not None
+    labelled = photos.labelled()
+    return Description(
+        name=name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        homerange=__version__,
+        architecture=Architecture(
+            backbone=config.backbone,
+            head=config.head,
+            expert_layers=(),
+            feature_size=network.head.classes.in_features,
+            classes=len(config.classes),
+        ),
+        preprocessing=config.preprocessing,
+        graph=Graph(input=INPUT, output=OUTPUT, class_weight=CLASS_WEIGHT, class_bias=CLASS_BIAS),
+        parameters=count_parameters(model),
+        macs=count_macs(model),
+        provenance=Provenance(
+            recipe=str(config.recipe.get("name", "")),
+            start=str(config.provenance.get("start", "")),
+            seed=int(str(config.recipe.get("seed", 0))),
+            photos={split: len(labelled.split(split)) for split in SPLITS},
+            sources=dict(Counter(source or "" for source in labelled.strings("source"))),
+        ),
+        licence=terms,
+        metrics={},
+    )
+
+
+def _with_metrics(
+    facts: Description, judged: Manifest, answers: Answers, classes: Sequence[str]
+) -> Description:
+    """Add what the network reaches on the test photos, where there are any."""
+    test_N = _array(judged.strings("split"))[answers.row_N] == "test"
+    if not test_N.any():
+        return facts
+    measured = summarise(answers.where(test_N), judged, classes, "test")
+    return replace(facts, metrics=measured.to_json())
+
+
+def _array(texts: Sequence[str | None]) -> NDArray[np.str_]:
+    return np.array([text or "" for text in texts])

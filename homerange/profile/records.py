@@ -1,0 +1,159 @@
+"""What a world says about places: occurrence, profile and evidence, made coarse before written.
+
+No coordinate passes this file: a photo's place becomes an S2 cell of level 8 (about 36 km) or
+coarser where the coordinate is less certain than that, and records become bands of counts.
+
+Axes used in this file:
+    N  photos or records      C  classes
+"""
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from homerange.data.manifest import Manifest
+from homerange.data.metrics import in_top
+from homerange.data.names import OUTCOMES
+from homerange.geo.cells import cell_ids, level_for_km
+from homerange.train.infer import Answers
+from homerange.world.tables import (
+    PUBLISHED_LEVEL,
+    Evidence,
+    Occurrence,
+    Profile,
+    count_band,
+    strings,
+)
+
+__all__ = ["evidence", "occurrence", "profile_counts", "published_cells"]
+
+RECORD_SPLITS = ("train", "val")
+"""Test photos stay out of the occurrence, so that a list can be judged on them."""
+
+
+def published_cells(manifest: Manifest) -> NDArray[np.uint64]:
+    """Return the S2 cell of each photo as it may be published; 0 without coordinates. Shape (N,).
+
+    The cell is of level 8, or the finest coarser level whose mean edge reaches the uncertainty.
+    """
+    latlon_N2 = manifest.latlon_N2()
+    level_N = np.array(
+        [
+            level_for_km(km, finest=PUBLISHED_LEVEL) if km > 0 else PUBLISHED_LEVEL
+            for km in _uncertainty_km(manifest).tolist()
+        ],
+        dtype=np.int64,
+    )
+    cell_N = np.zeros(len(manifest), dtype=np.uint64)
+    known_N = ~np.isnan(latlon_N2).any(axis=1)
+    for level in np.unique(level_N[known_N]).tolist():
+        chosen_N = known_N & (level_N == level)
+        cell_N[chosen_N] = cell_ids(latlon_N2[chosen_N], level)
+    return cell_N
+
+
+def occurrence(manifest: Manifest) -> Occurrence:
+    """Count records of species by cell, month and split, and put the counts into bands."""
+    table = pa.table(
+        {
+            "species": manifest.table["species"],
+            "cell": published_cells(manifest),
+            "month": np.array([_month(time) for time in manifest.strings("datetime")], np.int8),
+            "source": manifest.table["split"],
+            "uncertainty_km": _uncertainty_km(manifest),
+        }
+    )
+    species_N = np.array([name or "" for name in manifest.strings("species")])
+    split_N = np.array([name or "" for name in manifest.strings("split")])
+    is_record_N = (
+        (species_N != "")
+        & ~np.isin(species_N, OUTCOMES)
+        & np.isin(split_N, RECORD_SPLITS)
+        & (table["cell"].to_numpy() != 0)
+    )
+    keys = ["species", "cell", "month", "source"]
+    grouped = (
+        table.filter(pa.array(is_record_N))
+        .group_by(keys)
+        .aggregate([("uncertainty_km", "max"), ("cell", "count")])
+        .sort_by([(key, "ascending") for key in keys])
+    )
+    return Occurrence(
+        species=strings(grouped["species"].to_pylist()),
+        cell=grouped["cell"].to_numpy().astype(np.uint64),
+        month=grouped["month"].to_numpy().astype(np.int8),
+        source=strings(grouped["source"].to_pylist()),
+        uncertainty_km=grouped["uncertainty_km_max"].to_numpy().astype(np.float32),
+        count_band=count_band(grouped["cell_count"].to_numpy().astype(np.int64)),
+    )
+
+
+def evidence(manifest: Manifest, answers: Answers) -> Evidence:
+    """Keep, for each judged photo of a known class, the input of the class rows."""
+    known_N = answers.class_N >= 0
+    row_N = answers.row_N[known_N]
+    sequences = [manifest.strings("sequence_id")[row] for row in row_N.tolist()]
+    number = {name: i for i, name in enumerate(sorted({name for name in sequences if name}))}
+    return Evidence(
+        class_index=answers.class_N[known_N].astype(np.int32),
+        cell=published_cells(manifest)[row_N],
+        split=_texts(manifest, "split", row_N),
+        sequence=np.array([number[name] if name else -1 for name in sequences], np.int32),
+        source=_texts(manifest, "source", row_N),
+        feature=answers.features_ND[known_N].astype(np.float16),
+    )
+
+
+def profile_counts(manifest: Manifest, answers: Answers) -> Profile:
+    """Count the full world's right answers and sum its losses by class, cell and split."""
+    known_N = answers.class_N >= 0
+    row_N, class_N = answers.row_N[known_N], answers.class_N[known_N]
+    logits_NC = answers.logits_NC[known_N].astype(np.float64)
+    table = pa.table(
+        {
+            "class_index": class_N.astype(np.int32),
+            "cell": published_cells(manifest)[row_N],
+            "split": pa.array(_texts(manifest, "split", row_N).tolist(), pa.string()),
+            "photos": np.ones(len(row_N), np.int32),
+            "correct": in_top(logits_NC, class_N, 1).astype(np.int32),
+            "correct_top5": in_top(logits_NC, class_N, 5).astype(np.int32),
+            "loss_sum": _cross_entropy(logits_NC, class_N),
+        }
+    )
+    keys, sums = ["class_index", "cell", "split"], ["photos", "correct", "correct_top5", "loss_sum"]
+    grouped = table.group_by(keys).aggregate([(name, "sum") for name in sums])
+    grouped = grouped.sort_by([(key, "ascending") for key in keys])
+    return Profile(
+        class_index=grouped["class_index"].to_numpy().astype(np.int32),
+        cell=grouped["cell"].to_numpy().astype(np.uint64),
+        split=strings(grouped["split"].to_pylist()),
+        photos=grouped["photos_sum"].to_numpy().astype(np.int32),
+        correct=grouped["correct_sum"].to_numpy().astype(np.int32),
+        correct_top5=grouped["correct_top5_sum"].to_numpy().astype(np.int32),
+        loss_sum=grouped["loss_sum_sum"].to_numpy().astype(np.float64),
+    )
+
+
+def _uncertainty_km(manifest: Manifest) -> NDArray[np.float32]:
+    metres_N = manifest.table["coordinate_uncertainty_m"].to_numpy().astype(np.float32)
+    km_N: NDArray[np.float32] = np.nan_to_num(metres_N, nan=0.0) / np.float32(1000)
+    return km_N
+
+
+def _month(time: str | None) -> int:
+    return int(time[5:7]) if time and len(time) >= 7 else 0
+
+
+def _texts(manifest: Manifest, column: str, row_N: NDArray[np.int64]) -> NDArray[np.object_]:
+    values = manifest.strings(column)
+    return strings(values[row] or "" for row in row_N.tolist())
+
+
+def _cross_entropy(
+    logits_NC: NDArray[np.float64], class_N: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    top_N1 = logits_NC.max(axis=1, keepdims=True)
+    total_N = np.log(np.exp(logits_NC - top_N1).sum(axis=1)) + top_N1[:, 0]
+    own_N = np.take_along_axis(logits_NC, class_N[:, None], axis=1)[:, 0]
+    loss_N: NDArray[np.float64] = total_N - own_N
+    return loss_N

@@ -1,0 +1,1 @@
+"""Training: photos with labels or a teacher become a checkpoint; a checkpoint becomes metrics."""

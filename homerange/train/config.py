@@ -1,0 +1,242 @@
+"""The settings of a training, as a recipe: a TOML file whose keys are the fields below.
+
+Shipped recipes: ``paper`` (section 3.4 of the paper), ``small-data`` (a few hundred to a few
+thousand photos) and ``teacher`` (an encoder from unlabelled photos). A recipe is passive: reading
+one opens no data and builds no network.
+"""
+
+import dataclasses
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+from homerange.data.images import Preprocessing
+from homerange.errors import ConfigError
+from homerange.model.network import HeadKind
+
+__all__ = ["RECIPES", "TrainConfig"]
+
+RECIPES = Path(__file__).parent / "recipes"
+TEACHER_WEIGHT = 4.0
+CHOICES: Mapping[str, Sequence[str]] = {
+    "head": ("plain", "bottleneck", "none"),
+    "fit": ("crop", "squash"),
+    "precision": ("auto", "32-true", "bf16-mixed"),
+}
+NOT_NEGATIVE = (
+    "head_learning_rate",
+    "weight_decay",
+    "warmup_epochs",
+    "randaugment",
+    "mixup",
+    "labels_weight",
+    "teacher_weight",
+    "seed",
+    "workers",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Every setting of ``homerange train``. The defaults are the paper's where it gives one."""
+
+    name: str = ""
+    """What worlds trained with this recipe say they were trained with."""
+
+    backbone: str = "mobilevitv2_050"
+    """A MobileViTV2 of timm, ``mobilevitv2_050`` to ``mobilevitv2_200``."""
+
+    head: HeadKind = "plain"
+    """``plain``, ``bottleneck`` (the paper's, 256-1024-256-classes) or ``none`` (encoder only)."""
+
+    start: str = "timm"
+    """First weights of the encoder: ``shipped``, ``timm`` (needs a network), ``none`` or a file."""
+
+    input_px: int = 224
+    """Side of the square that the network sees, in pixels."""
+
+    fit: Literal["crop", "squash"] = "crop"
+    """How a whole photo becomes that square: centre crop, or squeezed so that no edge is lost."""
+
+    epochs: int = 60
+
+    batch_size: int = 256
+    """Photos per step, over all processes together."""
+
+    learning_rate: float = 1e-4
+    """Peak rate of the encoder."""
+
+    head_learning_rate: float = 1e-4
+    """Peak rate of the class head and of the projection to the teacher."""
+
+    weight_decay: float = 1e-8
+
+    warmup_epochs: float = 40
+    """Epochs until the peak rate is reached, in a straight line."""
+
+    warmup_from: float = 0.8
+    """Rate at the first step, as a share of the peak."""
+
+    final_rate: float = 0.8
+    """Rate at the last step, as a share of the peak; a cosine leads there from the peak."""
+
+    crop_scale_min: float = 0.8
+    """Smallest share of a photo's area that a training crop may keep."""
+
+    randaugment: int = 9
+    """Magnitude of torchvision's RandAugment with two operations; 0 turns it off."""
+
+    erase: float = 0.2
+    """Chance that a random patch of 2 to 20 % of the area is replaced by noise."""
+
+    mixup: float = 0.1
+    """Alpha of mixup's Beta distribution; 0 turns it off."""
+
+    label_smoothing: float = 0.05
+
+    head_dropout: float = 0.1
+    """Share of features dropped before the class rows."""
+
+    labels_weight: float = 1.0
+    """Weight of the loss on labels; 0 trains on photos alone, from a teacher."""
+
+    teacher: str = ""
+    """``lite0``, ``timm:NAME`` or an ONNX file; empty for none. See ``homerange.train.teacher``."""
+
+    teacher_weight: float = 0.0
+    """Weight of the cosine loss between our projected features and the teacher's."""
+
+    teacher_px: int = 224
+    """Side of the square that the teacher sees, in pixels."""
+
+    views: int = 8
+    """With a teacher: crops of each photo whose teacher features are computed once and kept."""
+
+    precision: Literal["auto", "32-true", "bf16-mixed"] = "32-true"
+    """``auto`` takes bfloat16 where the processor computes it in hardware, else 32 bit."""
+
+    seed: int = 0
+
+    workers: int = 2
+    """Processes that decode and augment photos."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot train, naming the setting as the user writes it."""
+        self._check_values()
+        self._check_contradictions()
+
+    def _check_values(self) -> None:
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ConfigError(
+                    f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(choices)}"
+                )
+        positive = ("input_px", "epochs", "batch_size", "learning_rate", "views", "teacher_px")
+        for name in positive:
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be above 0")
+        for name in NOT_NEGATIVE:
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be 0 or more")
+        shares = ("warmup_from", "final_rate", "crop_scale_min", "erase", "label_smoothing")
+        for name in (*shares, "head_dropout"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be between 0 and 1")
+
+    def _check_contradictions(self) -> None:
+        if self.labels_weight == 0 and self.teacher_weight == 0:
+            raise ConfigError(
+                "labels_weight and teacher_weight are both 0; there is nothing to learn"
+            )
+        if bool(self.teacher) != (self.teacher_weight > 0):
+            raise ConfigError(
+                f"teacher is {self.teacher!r} but teacher_weight is {self.teacher_weight}; "
+                "set both, or neither"
+            )
+        if (self.head == "none") != (self.labels_weight == 0):
+            raise ConfigError(
+                f'head is "{self.head}" but labels_weight is {self.labels_weight}; '
+                'labels need a head, and head "none" goes with labels_weight 0'
+            )
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How photos are prepared for evaluation and on the device."""
+        return Preprocessing(input_px=self.input_px, fit=self.fit)
+
+    def with_teacher(self, teacher: str | None) -> Self:
+        """Return these settings with another teacher; ``None`` changes nothing.
+
+        Where the recipe had no teacher, its features count four times as much as the labels.
+        """
+        if teacher is None:
+            return self
+        weight = self.teacher_weight or TEACHER_WEIGHT
+        return dataclasses.replace(self, teacher=teacher, teacher_weight=weight)
+
+    @classmethod
+    def read(cls, recipe: str | Path, overrides: Sequence[str] = ()) -> Self:
+        """Read a recipe by name or path, then apply ``key=value`` overrides.
+
+        Args:
+            recipe: ``"paper"``, ``"small-data"``, ``"teacher"``, or the path of a TOML file.
+            overrides: Texts such as ``"epochs=5"``; values are TOML, bare words are strings.
+
+        Raises:
+            ConfigError: If the recipe is unknown or unreadable, a key is unknown (the message
+                names the nearest one), or a value has the wrong type.
+
+        Example:
+            >>> TrainConfig.read("paper", ["epochs=3"]).epochs
+            3
+        """
+        values = _read_toml(recipe) | dict(_parse_override(text) for text in overrides)
+        return cls(**_check_types(values))  # type: ignore[arg-type]
+
+
+def _read_toml(recipe: str | Path) -> dict[str, object]:
+    path = Path(recipe)
+    if path.suffix != ".toml":
+        shipped = sorted(file.stem for file in RECIPES.glob("*.toml"))
+        if str(recipe) not in shipped:
+            raise ConfigError(
+                f"recipe {str(recipe)!r} is unknown; shipped are {', '.join(shipped)}. "
+                "A file of your own must end in .toml"
+            )
+        path = RECIPES / f"{recipe}.toml"
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such recipe file")
+    try:
+        return tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
+
+
+def _parse_override(text: str) -> tuple[str, object]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError(f"--set {text}: expected key=value, for example --set epochs=5")
+    try:
+        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value.strip()  # a bare word is a string, as people type it
+
+
+def _check_types(values: Mapping[str, object]) -> dict[str, object]:
+    fields = {field.name: field for field in dataclasses.fields(TrainConfig)}
+    checked: dict[str, object] = {}
+    for key, value in values.items():
+        if key not in fields:
+            near = difflib.get_close_matches(key, fields, n=1)
+            hint = f"; did you mean {near[0]}?" if near else f"; settings are {', '.join(fields)}"
+            raise ConfigError(f"setting {key!r} is unknown{hint}")
+        expected = type(fields[key].default)
+        if expected is float and type(value) is int:
+            value = float(value)
+        if type(value) is not expected:
+            raise ConfigError(f"{key} is {value!r}; expected {expected.__name__}")
+        checked[key] = value
+    return checked

@@ -1,0 +1,139 @@
+"""How right a checkpoint is: overall and per region, beside chance and majority, always with n."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from homerange.data.manifest import Manifest
+from homerange.data.metrics import chance, in_top, macro_f1, majority, wilson_interval
+from homerange.errors import CheckpointError, ManifestError
+from homerange.model.checkpoint import WEIGHTS, load_checkpoint
+from homerange.train.dataset import Unreadable
+from homerange.train.infer import Answers, infer
+
+__all__ = ["Evaluation", "Metrics", "evaluate"]
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Shares of right answers among ``photos`` photos."""
+
+    photos: int
+    species: int
+    """Classes that occur in these photos."""
+    top1: float
+    top1_low: float
+    top1_high: float
+    """Ends of the 95 % Wilson interval of top-1."""
+    top5: float
+    macro_f1: float
+    """Mean F1 over the classes that occur in these photos."""
+    chance: float
+    majority: float
+    """Share of the commonest class of these photos: what always answering it would reach."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Metrics of a checkpoint on one split."""
+
+    split: str
+    overall: Metrics
+    regions: dict[str, Metrics]
+    unknown_species: int
+    """Labelled photos whose species the network does not know; they count as wrong answers."""
+    unreadable: list[Unreadable]
+
+    def to_json(self) -> dict[str, object]:
+        """Return plain values for ``metrics.json`` and ``world.json``; nan becomes null."""
+        return {
+            "split": self.split,
+            "unknown_species": self.unknown_species,
+            "unreadable": len(self.unreadable),
+            "overall": _plain(self.overall),
+            "regions": {name: _plain(metrics) for name, metrics in self.regions.items()},
+        }
+
+
+def evaluate(checkpoint: Path, manifest: Path, *, split: str = "test") -> Evaluation:
+    """Measure a checkpoint on the labelled photos of one split; writes its ``metrics.json``.
+
+    Args:
+        checkpoint: Folder of the checkpoint.
+        manifest: The manifest with splits.
+        split: ``"train"``, ``"val"`` or ``"test"``.
+
+    Raises:
+        CheckpointError: If the checkpoint has no class head.
+        ManifestError: If the split holds no labelled photo.
+    """
+    network, config = load_checkpoint(checkpoint)
+    if network.head is None:
+        raise CheckpointError(
+            f"{checkpoint}: an encoder without classes cannot be evaluated. Train it on labelled "
+            f"photos first: homerange train dense MANIFEST --set start={checkpoint}/{WEIGHTS}"
+        )
+    photos = Manifest.read(manifest).split(split).labelled()
+    if len(photos) == 0:
+        raise ManifestError(f"{manifest}: no labelled photo in split {split}; nothing to evaluate")
+    evaluation = summarise(
+        infer(network, config, photos, title="evaluate"), photos, config.classes, split
+    )
+    text = json.dumps(evaluation.to_json(), indent=1, ensure_ascii=False)
+    (checkpoint / "metrics.json").write_text(text + "\n")
+    return evaluation
+
+
+def summarise(answers: Answers, photos: Manifest, classes: Sequence[str], split: str) -> Evaluation:
+    """Turn the answers of a network into metrics, overall and by ``region_id``."""
+    regions = np.array([name or "" for name in photos.strings("region_id")])[answers.row_N]
+    everything = np.ones(len(answers.row_N), dtype=bool)
+    return Evaluation(
+        split,
+        _measure(answers, everything, len(classes)),
+        {
+            str(name): _measure(answers, regions == name, len(classes))
+            for name in np.unique(regions)
+            if name
+        },
+        int((answers.class_N < 0).sum()),
+        answers.unreadable,
+    )
+
+
+def _measure(answers: Answers, chosen_N: NDArray[np.bool_], classes: int) -> Metrics:
+    logits_NC, class_N = answers.logits_NC[chosen_N], answers.class_N[chosen_N]
+    known_N = class_N >= 0
+    total = len(class_N)
+    hits = in_top(logits_NC[known_N], class_N[known_N], 1)
+    hits5 = in_top(logits_NC[known_N], class_N[known_N], 5)
+    low, high = wilson_interval(int(hits.sum()), total)
+    # A species that the network does not know gets a class of its own, which is never answered.
+    true_N = np.where(known_N, class_N, classes)
+    return Metrics(
+        photos=total,
+        species=len(np.unique(true_N)),
+        top1=_share(hits, total),
+        top1_low=low,
+        top1_high=high,
+        top5=_share(hits5, total),
+        macro_f1=macro_f1(true_N, logits_NC.argmax(axis=1)),
+        chance=chance(classes),
+        majority=majority(true_N.tolist()),
+    )
+
+
+def _share(hits_N: NDArray[np.bool_], total: int) -> float:
+    return int(hits_N.sum()) / total if total else float("nan")
+
+
+def _plain(metrics: Metrics) -> dict[str, float | int | None]:
+    return {
+        name: None if isinstance(value, float) and math.isnan(value) else value
+        for name, value in asdict(metrics).items()
+    }

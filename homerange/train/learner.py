@@ -1,0 +1,51 @@
+"""The learner: the network with what only training needs, from pixels to one loss.
+
+All of it is inside one ``forward``, so that the engine may wrap it for many processes.
+
+Axes used in this file:
+    B  photos      H, W  pixels      C  classes      F  features of the teacher
+"""
+
+from torch import Tensor, nn
+
+from homerange.model.backbone import feature_size
+from homerange.model.network import SpeciesNetwork
+from homerange.train.config import TrainConfig
+from homerange.train.losses import Mix, label_loss, teacher_loss
+
+__all__ = ["Learner"]
+
+
+class Learner(nn.Module):
+    """A network, and a projection to the teacher's features where there is a teacher."""
+
+    def __init__(self, network: SpeciesNetwork, config: TrainConfig, *, teacher_size: int) -> None:
+        """Join them; ``teacher_size`` is F, or 0 without a teacher."""
+        super().__init__()
+        self.network = network
+        self.config = config
+        self.projection = (
+            nn.Linear(feature_size(network.encoder), teacher_size) if teacher_size else None
+        )
+
+    def forward(
+        self, x_B3HW: Tensor, class_B: Tensor, teacher_BF: Tensor | None, mix: Mix
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the loss, a scalar, and the logits (B, C), if the network has a head.
+
+        Photos without a label (class -1) take part in the teacher's loss only.
+        """
+        pooled_BD: Tensor = self.network.encoder(mix.blend(x_B3HW))
+        loss = pooled_BD.new_zeros(())
+        if self.projection is not None and teacher_BF is not None:
+            projected_BF = self.projection(pooled_BD)
+            loss = loss + self.config.teacher_weight * teacher_loss(
+                projected_BF, mix.blend(teacher_BF)
+            )
+        if self.network.head is None:
+            return loss, None
+        logits_BC = self.network.classify(self.network.head.neck(pooled_BD))
+        if self.config.labels_weight > 0 and (class_B >= 0).any():
+            labels = label_loss(logits_BC, class_B, mix=mix, smoothing=self.config.label_smoothing)
+            loss = loss + self.config.labels_weight * labels
+        return loss, logits_BC

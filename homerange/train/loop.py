@@ -1,0 +1,301 @@
+"""The loop that every stage of training shares: steps, checkpoints, resume, selection.
+
+A training that stops at any step goes on from its last saved state and ends with the same weights
+as one that never stopped (on one machine): photos are drawn from (seed, epoch, photo), mixup and
+dropout from (seed, step), and the learning rate is a function of the step.
+
+Source of the shape: the loop of Lightning Fabric's documentation, kept in plain sight.
+"""
+
+import csv
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor
+from torch.optim import AdamW, Optimizer
+from torch.utils.data import DataLoader
+
+from homerange.errors import CheckpointError, ConfigError
+from homerange.model.checkpoint import save_weights
+from homerange.progress import Step, progress
+from homerange.train.augment import seeded
+from homerange.train.config import TrainConfig
+from homerange.train.dataset import (
+    Batch,
+    GlobalBatches,
+    PlainPhotos,
+    TrainingPhotos,
+    Unreadable,
+    loader,
+)
+from homerange.train.learner import Learner
+from homerange.train.losses import draw_mix
+from homerange.train.schedule import rate_factor
+from homerange.train.teacher import TeacherFeatures
+
+__all__ = ["STATE", "TrainingData", "fit", "make_optimizer", "read_state"]
+
+SAVE_EVERY_S = 60.0
+STATE = "training_state.pt"
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Photos to learn from, photos to select on, and the teacher's features of both."""
+
+    train: TrainingPhotos
+    val: PlainPhotos
+    train_teacher: TeacherFeatures | None
+    val_teacher: TeacherFeatures | None
+
+
+@dataclass
+class State:
+    """Where a training stands."""
+
+    step: int = 0
+    best_score: float = float("-inf")
+
+
+def make_optimizer(learner: Learner, config: TrainConfig) -> AdamW:
+    """AdamW with two groups: the encoder, and the head with the projection.
+
+    Vectors (norms and biases) have no weight decay: they hold no scale to shrink.
+    """
+    encoder = {id(p) for p in learner.network.encoder.parameters()}
+    groups = []
+    for in_encoder, rate in ((True, config.learning_rate), (False, config.head_learning_rate)):
+        own = [p for p in learner.parameters() if (id(p) in encoder) == in_encoder]
+        for decayed in (True, False):
+            chosen = [p for p in own if (p.ndim > 1) == decayed]
+            decay = config.weight_decay if decayed else 0.0
+            groups.append({"params": chosen, "lr": rate, "peak": rate, "weight_decay": decay})
+    return AdamW([group for group in groups if group["params"]])
+
+
+def fit(
+    fabric: Fabric, learner: Learner, data: TrainingData, folder: Path, *, resume: bool
+) -> list[Unreadable]:
+    """Train to the last epoch, saving state about every minute and the best weights by epoch.
+
+    Args:
+        fabric: The engine.
+        learner: Network and projection; trained in place.
+        data: Photos and teacher features.
+        folder: The checkpoint to write.
+        resume: Go on from the state in ``folder``.
+
+    Returns:
+        Photos that could not be read, each once.
+
+    Raises:
+        CheckpointError: If ``resume`` is asked for and there is no state.
+        ConfigError: If the state was made with other settings.
+    """
+    config = learner.config
+    optimizer = make_optimizer(learner, config)
+    state = State()
+    if resume:
+        fabric.to_device(learner)  # the optimizer's state goes where its parameters are
+        _restore(folder, learner, optimizer, state)
+    wrapped, engine_optimizer = fabric.setup(learner, optimizer)
+    batches = GlobalBatches(
+        len(data.train),
+        config.batch_size,
+        seed=config.seed,
+        rank=fabric.global_rank,
+        processes=fabric.world_size,
+    )
+    run = _Run(fabric, wrapped, engine_optimizer, learner, data, batches, folder, state)
+    steps = config.epochs * len(batches)
+    photos = batches.batch_size
+    with progress("train", steps * photos, unit="photos", done=state.step * photos) as show:
+        run.all_epochs(steps, show)
+    return sorted({bad.photo: bad for bad in run.unreadable}.values(), key=lambda bad: bad.photo)
+
+
+@dataclass
+class _Run:
+    """One training under way: what every step needs, so that functions stay short."""
+
+    fabric: Fabric
+    wrapped: torch.nn.Module
+    optimizer: Optimizer
+    learner: Learner
+    data: TrainingData
+    batches: GlobalBatches
+    folder: Path
+    state: State
+
+    def __post_init__(self) -> None:
+        self.unreadable: list[Unreadable] = []
+        self.saved_at = time.monotonic()
+        self.between_steps = True
+        """False inside a step or a selection: what is half done must not be saved."""
+
+    def all_epochs(self, steps: int, show: Step) -> None:
+        config = self.learner.config
+        source = loader(self.data.train, batches=self.batches, workers=config.workers)
+        try:
+            for epoch in range(self.state.step // len(self.batches), config.epochs):
+                self.data.train.epoch = self.batches.epoch = epoch
+                self.batches.first = self.state.step - epoch * len(self.batches)
+                loss = self.one_epoch(source, steps, show)
+                self.select(epoch, loss)
+        except KeyboardInterrupt:
+            if self.between_steps:
+                self.save()
+            raise
+
+    def one_epoch(self, source: DataLoader[Batch], steps: int, show: Step) -> float:
+        self.wrapped.train()
+        total = 0.0
+        for batch in source:
+            self.unreadable += batch.unreadable
+            self.between_steps = False
+            if len(batch):
+                total += self.one_step(batch, steps)
+            self.state.step += 1
+            show(self.batches.batch_size, f"epoch {self.batches.epoch + 1}")
+            # The last step of an epoch is saved once the epoch is judged: a resume would skip that.
+            self.between_steps = self.state.step % len(self.batches) > 0
+            if self.between_steps and time.monotonic() - self.saved_at > SAVE_EVERY_S:
+                self.save()
+        return total / max(1, len(self.batches) - self.batches.first)
+
+    def one_step(self, batch: Batch, steps: int) -> float:
+        config = self.learner.config
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * rate_factor(
+                self.state.step,
+                steps=steps,
+                warmup_steps=round(config.warmup_epochs * len(self.batches)),
+                warmup_from=config.warmup_from,
+                final_rate=config.final_rate,
+            )
+        numbers = (config.seed, self.state.step, self.fabric.global_rank)
+        mix = draw_mix(len(batch), alpha=config.mixup, seed=numbers)
+        inputs = _inputs(self.fabric, batch, self.data.train_teacher, self.data.train.view)
+        with seeded(*numbers):  # fixes dropout
+            loss, _ = self.wrapped(*inputs, mix)
+        self.fabric.backward(loss)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return float(loss.detach())
+
+    def select(self, epoch: int, train_loss: float) -> None:
+        """Judge the epoch on the validation photos; keep its weights if they are the best yet."""
+        score, loss, top1 = self.judge()
+        better = score >= self.state.best_score
+        if better:
+            self.state.best_score = score
+        if self.fabric.is_global_zero:
+            _log(self.folder, epoch, train_loss, loss, top1, better)
+            if better:
+                save_weights(self.learner.network, self.folder)
+        self.save()
+        self.between_steps = True
+
+    def judge(self) -> tuple[float, float, float]:
+        """Return the score to select by, the loss and the top-1 accuracy on validation photos.
+
+        The score is top-1, with the loss to break ties; without labels it is the loss.
+        """
+        self.wrapped.eval()
+        loss_sum, right, labelled, photos = 0.0, 0, 0, 0
+        for batch in loader(self.data.val, workers=self.learner.config.workers):
+            if len(batch) == 0:
+                continue
+            mix = draw_mix(len(batch), alpha=0, seed=(0,))
+            with torch.no_grad(), self.fabric.autocast():
+                loss, logits_BC = self.learner(
+                    *_inputs(self.fabric, batch, self.data.val_teacher, 0), mix
+                )
+            loss_sum += float(loss) * len(batch)
+            photos += len(batch)
+            if logits_BC is not None:
+                right += int((logits_BC.argmax(1).cpu() == batch.class_B).sum())
+                labelled += int((batch.class_B >= 0).sum())
+        loss_mean = loss_sum / photos if photos else 0.0
+        top1 = right / labelled if labelled else float("nan")
+        return (top1 - 1e-6 * loss_mean if labelled else -loss_mean), loss_mean, top1
+
+    def save(self) -> None:
+        """Write the state in one step, so that a kill leaves the old one or the new one."""
+        self.saved_at = time.monotonic()
+        if not self.fabric.is_global_zero:
+            return
+        part = self.folder / f"{STATE}.part"
+        torch.save(
+            {
+                "config": asdict(self.learner.config),
+                "state": asdict(self.state),
+                "learner": self.learner.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+            },
+            part,
+        )
+        part.replace(self.folder / STATE)
+
+
+def _inputs(
+    fabric: Fabric, batch: Batch, teacher: TeacherFeatures | None, view: int
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Move photos, classes and teacher features to where the network is."""
+    x_B3HW = batch.pixels_B3HW.to(fabric.device).float() / 255.0
+    return (
+        x_B3HW.contiguous(memory_format=torch.channels_last),
+        batch.class_B.to(fabric.device),
+        teacher.of(batch.photo_B, view).to(fabric.device) if teacher else None,
+    )
+
+
+def read_state(folder: Path, config: TrainConfig) -> Mapping[str, Any]:
+    """Read the saved state of a training that is to go on.
+
+    Raises:
+        CheckpointError: If there is no state in ``folder``, or it is damaged.
+        ConfigError: If a setting differs; the message names it.
+    """
+    path = folder / STATE
+    if not path.is_file():
+        raise CheckpointError(f"{path}: nothing to resume. Train without --resume first")
+    try:
+        saved: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise CheckpointError(
+            f"{path}: the state is damaged ({type(error).__name__}). Delete the folder and train "
+            "again"
+        ) from error
+    for key, value in asdict(config).items():
+        if saved["config"].get(key) != value:
+            raise ConfigError(
+                f"cannot resume: {key} was {saved['config'].get(key)!r} and is {value!r}. "
+                "Use the same recipe, or train into another folder"
+            )
+    return saved
+
+
+def _restore(folder: Path, learner: Learner, optimizer: AdamW, state: State) -> None:
+    saved = read_state(folder, learner.config)
+    learner.load_state_dict(saved["learner"])
+    optimizer.load_state_dict(saved["optimizer"])
+    state.step, state.best_score = saved["state"]["step"], saved["state"]["best_score"]
+
+
+def _log(
+    folder: Path, epoch: int, train_loss: float, val_loss: float, top1: float, better: bool
+) -> None:
+    path = folder / "log.csv"
+    lines = [["epoch", "train_loss", "val_loss", "val_top1", "selected"]]
+    if epoch and path.is_file():
+        with path.open(newline="") as file:
+            lines = list(csv.reader(file))[: epoch + 1]  # an epoch that is done again is one line
+    with path.open("w", newline="") as file:
+        row = [epoch + 1, f"{train_loss:.4f}", f"{val_loss:.4f}", f"{top1:.4f}", int(better)]
+        csv.writer(file).writerows([*lines, row])
