@@ -1,0 +1,39 @@
+# Two commands do all the set-up: make quickstart, make test.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: quickstart test lint bench docs
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help:
+	@echo "make quickstart   photos -> world -> models of two places (about ten minutes)"
+	@echo "make test         all tests"
+	@echo "make lint         style and types"
+	@echo "make bench        measure again what the docs say; results in bench/results"
+	@echo "make docs         write docs/cli.md and docs/recipes.md again"
+
+# The environment is made once, and again when its list of packages changes.
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@
+
+quickstart: .venv/installed
+	@bash runs/quickstart.sh
+
+test: .venv/installed
+	$(BIN)/pytest
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: .venv/installed
+	$(BIN)/python docs/generate_cli.py
+	$(BIN)/python docs/generate_recipes.py
+
+bench: .venv/installed
+	$(BIN)/python bench/decode.py
+	$(BIN)/python bench/cut.py

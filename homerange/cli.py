@@ -1,0 +1,394 @@
+"""The ``homerange`` command. A verb parses, calls one public function and prints; nothing more.
+
+Verbs import their package when called, so ``homerange --help`` starts without torch. Exit codes:
+0 done, 1 nothing could be done, 2 wrong use, 3 done with some inputs refused.
+"""
+
+import functools
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from homerange import __version__
+from homerange.errors import HomerangeError
+from homerange.extras import explain
+
+if TYPE_CHECKING:
+    from homerange.data.importers import Imported
+    from homerange.geo.place import Cell, Circle, Place
+    from homerange.train.dataset import Unreadable
+
+__all__ = ["main"]
+
+SOME_REFUSED = 3
+FILE = click.Path(path_type=Path)
+Verb = Callable[..., Any]
+
+
+class _Group(click.Group):
+    """Turn our own errors into one line on stderr and exit code 1; let bugs show a traceback."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a verb; explain what it could not do in one line."""
+        try:
+            return super().invoke(ctx)
+        except HomerangeError as error:
+            raise click.ClickException(str(error)) from error
+        except ModuleNotFoundError as error:
+            explained = explain(error)
+            if explained is None:
+                raise
+            raise click.ClickException(str(explained)) from error
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Find a verb; ``specialize`` is another name of ``get``."""
+        return super().get_command(ctx, "get" if cmd_name == "specialize" else cmd_name)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="homerange")
+def main() -> None:
+    """Name a place and get a small species-recognition model for it.
+
+    \b
+    photos -> import -> train -> profile -> a world
+    a world + a place -> get -> a package of a few megabytes -> predict -> results
+    """
+
+
+def _takes_area(command: Verb) -> Verb:
+    """Give a verb the options that name an area, and hand it over as ``area`` (or None)."""
+
+    @functools.wraps(command)
+    def parsed(at: str | None, radius_km: float, s2: str | None, **rest: object) -> object:
+        """Read the place and call the verb."""
+        from homerange.geo.cells import parse_cell
+        from homerange.geo.place import Cell, parse_at
+
+        if at and s2:
+            raise click.UsageError("--at and --s2 name two places; give one")
+        area = Cell(parse_cell(s2)) if s2 else parse_at(at, radius_km) if at else None
+        return command(area=area, **rest)
+
+    at = click.option("--at", metavar="LAT,LON", help="Degrees, WGS 84, for example -2.33,34.83.")
+    radius = click.option(
+        "--radius-km", type=float, default=100.0, show_default=True, help="Around --at."
+    )
+    s2 = click.option("--s2", metavar="CELL", help="An S2 cell: its token (4c) or path (2/1).")
+    return at(radius(s2(parsed)))
+
+
+def _takes_place(command: Verb) -> Verb:
+    """Give a verb an area or a list of species as ``place``, with what to add and to leave out."""
+
+    @functools.wraps(command)
+    def parsed(area: "Circle | Cell | None", species: Path | None, **rest: object) -> object:
+        """Read the list or the area and call the verb."""
+        from homerange.geo.place import read_species_list
+
+        if (area is None) == (species is None):
+            raise click.UsageError("name one place: --at LAT,LON, --s2 CELL or --species FILE")
+        return command(place=read_species_list(species) if species else area, **rest)
+
+    listed = click.option("--species", type=FILE, help="A file with a scientific name per line.")
+    include = click.option(
+        "--include", multiple=True, metavar="NAME", help="Add a species; repeatable."
+    )
+    exclude = click.option(
+        "--exclude", multiple=True, metavar="NAME", help="Leave one out; repeatable."
+    )
+    return _takes_area(listed(include(exclude(parsed))))
+
+
+@main.group("import", cls=_Group)
+def import_() -> None:
+    """Turn a data set into a manifest: one table of photos, places and species.
+
+    Rows that cannot be used are listed with the reason in MANIFEST.refused.csv.
+    """
+
+
+@import_.command("table")
+@click.argument("source", type=FILE)
+@click.option("-o", "--output", type=FILE, required=True, help="The manifest to write, .parquet.")
+@click.option("--photos", type=FILE, help="Folder of the photos; the folder of SOURCE otherwise.")
+@click.option(
+    "--column", multiple=True, metavar="OURS=THEIRS", help="A column of another name; repeatable."
+)
+@click.option("--seed", default=0, show_default=True, help="Of the train, val and test splits.")
+def import_table(
+    source: Path, output: Path, photos: Path | None, column: Sequence[str], seed: int
+) -> None:
+    """Import a CSV or Parquet table with a row per photo.
+
+    \b
+    homerange import table photos.csv -o manifest.parquet
+    homerange import table records.csv --photos /mnt/cameras --column species=name -o m.parquet
+    """
+    from homerange.data.importers.table import import_table as run
+
+    pairs = dict(_pair(text) for text in column)
+    _finish_import(run(source, photos=photos, columns=pairs, seed=seed), output)
+
+
+@import_.command("coco")
+@click.argument("source", type=FILE)
+@click.option("-o", "--output", type=FILE, required=True, help="The manifest to write, .parquet.")
+@click.option("--photos", type=FILE, help="Folder of the photos; the folder of SOURCE otherwise.")
+@click.option(
+    "--gps", type=FILE, help="JSON of latitude and longitude per location, as iWildCam's."
+)
+@click.option("--seed", default=0, show_default=True, help="Of the train, val and test splits.")
+def import_coco(
+    source: Path, output: Path, photos: Path | None, gps: Path | None, seed: int
+) -> None:
+    """Import COCO Camera Traps JSON (LILA, iWildCam), with boxes where it has them.
+
+    \b
+    homerange import coco annotations.json --photos images --gps gps_locations.json -o m.parquet
+    """
+    from homerange.data.importers.coco_camera_traps import import_coco as run
+
+    _finish_import(run(source, photos=photos, gps=gps, seed=seed), output)
+
+
+@import_.command("join")
+@click.argument("sources", type=FILE, nargs=-1, required=True)
+@click.option("-o", "--output", type=FILE, required=True, help="The manifest to write, .parquet.")
+def import_join(sources: Sequence[Path], output: Path) -> None:
+    """Join manifests into one; their splits stay.
+
+    \b
+    homerange import join serengeti.parquet chicago.parquet -o both.parquet
+    """
+    from homerange.data.importers.join import join_manifests
+
+    _finish_import(join_manifests(sources), output)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    ours, equals, theirs = text.partition("=")
+    if not equals:
+        raise click.UsageError(f"--column {text}: expected OURS=THEIRS, as in species=taxon_name")
+    return ours, theirs
+
+
+def _finish_import(imported: "Imported", output: Path) -> None:
+    from homerange.data.manifest import summary_lines, write_refused
+
+    imported.manifest.write(output)
+    for line in (*summary_lines(imported.manifest), *imported.notes):
+        click.echo(line)
+    click.echo(f"manifest: {output}")
+    if imported.refused:
+        report = output.with_suffix(".refused.csv")
+        write_refused(imported.refused, report)
+        click.echo(f"{len(imported.refused):,} rows refused; reasons in {report}", err=True)
+        sys.exit(SOME_REFUSED)
+
+
+@main.command()
+@click.argument("manifest", type=FILE)
+@click.option("-o", "--output", type=FILE, required=True, help="The list to write, .csv.")
+@click.option("--split", type=click.Choice(["train", "val", "test"]), help="Only this split.")
+@_takes_area
+def photos(manifest: Path, output: Path, split: str | None, area: "Circle | Cell | None") -> None:
+    """List photos of a manifest with their known species, for predict or another tool.
+
+    \b
+    homerange photos manifest.parquet --split test --at -2.33,34.83 -o serengeti.csv
+    """
+    from homerange.data.manifest import Manifest
+    from homerange.data.photo_list import near, write_photo_list
+
+    chosen = Manifest.read(manifest)
+    chosen = chosen.split(split) if split else chosen
+    count = write_photo_list(near(chosen, area) if area else chosen, output)
+    click.echo(f"{count:,} photos: {output}")
+
+
+@main.group(cls=_Group)
+def train() -> None:
+    """Train a network on the photos of a manifest."""
+
+
+@train.command("dense")
+@click.argument("manifest", type=FILE)
+@click.option("-o", "--output", type=FILE, required=True, help="Folder of the checkpoint.")
+@click.option(
+    "--recipe",
+    default="small-data",
+    show_default=True,
+    help="paper, small-data, teacher or a file.",
+)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one setting.")
+@click.option("--teacher", metavar="NAME", help="lite0, timm:MODEL or an ONNX file to learn from.")
+@click.option("--resume", is_flag=True, help="Go on where an interrupted training stopped.")
+def train_dense(
+    manifest: Path,
+    output: Path,
+    recipe: str,
+    settings: Sequence[str],
+    teacher: str | None,
+    resume: bool,
+) -> None:
+    """Train the dense world network: with labels, with a teacher, or with both.
+
+    \b
+    homerange train dense manifest.parquet -o checkpoint
+    homerange train dense manifest.parquet -o checkpoint --set epochs=80 --set input_px=224
+    homerange train dense manifest.parquet -o encoder --recipe teacher --teacher lite0
+    torchrun --nproc_per_node 8 -m homerange.cli train dense m.parquet -o ck --recipe paper
+    """
+    from homerange.train.config import TrainConfig
+    from homerange.train.dense import train_dense as run
+
+    config = TrainConfig.read(recipe, settings).with_teacher(teacher)
+    try:
+        trained = run(manifest, output, config, resume=resume)
+    except KeyboardInterrupt:
+        raise click.ClickException("stopped; go on with the same command and --resume") from None
+    click.echo(f"{trained.photos:,} photos, {len(trained.classes):,} classes: {output}")
+    _report_unreadable(trained.unreadable, output)
+
+
+@main.command()
+@click.argument("checkpoint", type=FILE)
+@click.argument("manifest", type=FILE)
+@click.option(
+    "--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True
+)
+def evaluate(checkpoint: Path, manifest: Path, split: str) -> None:
+    """Measure a checkpoint: overall and per region, beside chance and majority.
+
+    \b
+    homerange evaluate checkpoint manifest.parquet
+    """
+    from homerange.show import print_evaluation
+    from homerange.train.evaluate import evaluate as run
+
+    evaluation = run(checkpoint, manifest, split=split)
+    print_evaluation(evaluation)
+    _report_unreadable(evaluation.unreadable, checkpoint)
+
+
+@main.command()
+@click.argument("checkpoint", type=FILE)
+@click.argument("manifest", type=FILE)
+@click.option("-o", "--output", type=FILE, required=True, help="Folder of the world.")
+@click.option("--name", help="Name of the world; that of the folder otherwise.")
+@click.option("--licence", help="Licence of photos that state none.")
+def profile(
+    checkpoint: Path, manifest: Path, output: Path, name: str | None, licence: str | None
+) -> None:
+    """Run a checkpoint over validation and test photos and publish it as a world.
+
+    \b
+    homerange profile checkpoint manifest.parquet -o world
+    """
+    from homerange.profile.publish import publish
+
+    published = publish(checkpoint, manifest, output, name=name, licence=licence)
+    click.echo(f"{published.classes:,} classes, {published.photos:,} photos judged: {output}")
+    _report_unreadable(published.unreadable, output)
+
+
+def _report_unreadable(unreadable: "Sequence[Unreadable]", folder: Path) -> None:
+    """Write the photos that could not be read, say so once, and leave with the code for that."""
+    if not unreadable:
+        return
+    from homerange.data.manifest import Refused, write_refused
+
+    report = folder / "refused.csv"
+    write_refused([Refused(bad.photo + 1, bad.image, bad.reason) for bad in unreadable], report)
+    click.echo(f"{len(unreadable):,} photos could not be read; reasons in {report}", err=True)
+    sys.exit(SOME_REFUSED)
+
+
+@main.command()
+@click.option("--world", type=FILE, required=True, help="Folder of the world.")
+@_takes_place
+def species(world: Path, place: "Place", include: Sequence[str], exclude: Sequence[str]) -> None:
+    """List the species to expect at a place, each with the reason.
+
+    \b
+    homerange species --world world --at -2.33,34.83
+    homerange species --world world --s2 2/1 --exclude "Bos taurus"
+    """
+    from homerange.show import print_species
+    from homerange.specialize.species import species_at
+    from homerange.world.world import open_world
+
+    print_species(species_at(open_world(world), place, include=include, exclude=exclude))
+
+
+@main.command()
+@click.option("--world", type=FILE, required=True, help="Folder of the world.")
+@click.option("-o", "--output", type=FILE, required=True, help="The package, NAME.homerange.")
+@_takes_place
+def get(
+    world: Path, output: Path, place: "Place", include: Sequence[str], exclude: Sequence[str]
+) -> None:
+    """Get the model of a place: one file that runs without a network connection or torch.
+
+    \b
+    homerange get --world world --at -2.33,34.83 -o serengeti.homerange
+    homerange get --world world --species my-species.txt -o mine.homerange
+    """
+    from homerange.show import print_package
+    from homerange.specialize.specialize import specialize
+
+    print_package(specialize(world, place, output, include=include, exclude=exclude))
+
+
+@main.command()
+@click.argument("source", type=FILE)
+@click.option("--model", type=FILE, required=True, help="A package, NAME.homerange.")
+@click.option("-o", "--output", type=FILE, required=True, help="Results, .json or .csv.")
+@click.option(
+    "--format", "format_", type=click.Choice(["megadetector", "csv"]), help="If not by the suffix."
+)
+@click.option("--contact-sheet", type=FILE, metavar="PNG", help="Draw photos with their answers.")
+@click.option("--workers", type=int, help="Threads; all cores otherwise.")
+@click.option("--fresh", is_flag=True, help="Start again; forget answers of earlier runs.")
+def predict(
+    source: Path,
+    model: Path,
+    output: Path,
+    format_: str | None,
+    contact_sheet: Path | None,
+    workers: int | None,
+    fresh: bool,
+) -> None:
+    """Name the species in a folder of photos, one photo, or a .txt or .csv list.
+
+    The same command goes on where an interrupted one stopped.
+
+    \b
+    homerange predict photos/ --model serengeti.homerange -o results.json
+    homerange predict list.csv --model serengeti.homerange -o results.csv --contact-sheet sheet.png
+    """
+    from homerange.run.folder import predict as run
+    from homerange.show import print_summary
+
+    try:
+        summary = run(
+            source,
+            model=model,
+            output=output,
+            format=format_,  # type: ignore[arg-type]  # click.Choice gives a plain str
+            contact_sheet=contact_sheet,
+            workers=workers,
+            fresh=fresh,
+        )
+    except KeyboardInterrupt:
+        raise click.ClickException("stopped; the same command goes on from here") from None
+    print_summary(summary, output)
+    sys.exit(summary.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,298 @@
+"""The command line: exit codes, errors in one line, help with examples, and a quick start."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+import time
+
+import click
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from fakes import build_world
+from PIL import Image
+
+from homerange import __version__
+from homerange.cli import main
+
+MOST_OPTIONS = 8
+SERENGETI = ("--at", "-2.33,34.83")
+
+
+def verbs(command=main, path=("homerange",)):
+    """Yield the words and the command of every verb, those inside groups too."""
+    for name, below in command.commands.items():
+        if isinstance(below, click.Group):
+            yield from verbs(below, (*path, name))
+        else:
+            yield " ".join((*path, name)), below
+
+
+VERBS = dict(verbs())
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(part) for part in arguments])
+
+
+def the_error(result):
+    """The one line of an error of ours, without its first word."""
+    assert "Traceback" not in result.output
+    lines = result.stderr.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("Error: ")
+    return lines[0].removeprefix("Error: ")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    return build_world(tmp_path_factory.mktemp("cli") / "world")
+
+
+@pytest.fixture(scope="module")
+def package(world):
+    path = world.parent / "serengeti.homerange"
+    assert run("get", "--world", world, *SERENGETI, "-o", path).exit_code == 0
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("a.png", "b.png"):
+        Image.fromarray(np.full((30, 40, 3), 120, np.uint8)).save(folder / name)
+    return folder
+
+
+# --- what every verb has --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", VERBS)
+def test_every_verb_says_what_it_does_and_shows_an_example(words):
+    first, _, rest = VERBS[words].help.partition("\n")
+    assert first.endswith((".", ","))
+    assert re.search(rf"^ *{words} ", rest, re.MULTILINE)
+
+
+@pytest.mark.parametrize("words", VERBS)
+def test_the_examples_of_every_verb_are_commands_that_can_be_given(words, monkeypatch):
+    for verb in VERBS.values():
+        monkeypatch.setattr(verb, "callback", lambda **_: None)
+    examples = re.findall(r"^ *homerange (.+)$", VERBS[words].help, re.MULTILINE)
+    for example in examples:
+        result = run(*shlex.split(example))
+        assert (example, result.exit_code, result.output) == (example, 0, "")
+
+
+@pytest.mark.parametrize("words", VERBS)
+def test_no_verb_has_more_options_than_fit_in_a_head(words):
+    options = [one for one in VERBS[words].params if isinstance(one, click.Option)]
+    assert len(options) <= MOST_OPTIONS
+
+
+@pytest.mark.parametrize("words", VERBS)
+def test_every_option_says_what_it_is_for(words):
+    options = [one for one in VERBS[words].params if isinstance(one, click.Option)]
+    silent = [
+        one.name for one in options if not one.help and not isinstance(one.type, click.Choice)
+    ]
+    assert silent == []
+
+
+def test_specialize_is_another_name_of_get():
+    assert main.get_command(click.Context(main), "specialize") is main.commands["get"]
+    assert run("specialize", "--help").exit_code == 0
+    assert "specialize" not in run("--help").output  # one verb, not two
+
+
+def test_the_version_is_told():
+    assert __version__ in run("--version").output
+
+
+def test_help_starts_in_under_half_a_second():
+    times = []
+    for _ in range(3):
+        start = time.monotonic()
+        subprocess.run(
+            [sys.executable, "-m", "homerange.cli", "--help"], check=True, capture_output=True
+        )
+        times.append(time.monotonic() - start)
+    assert min(times) < 0.5
+
+
+# --- exit code 2: wrong use -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["species", "get"])
+def test_a_place_must_be_named(verb, world, tmp_path):
+    output = () if verb == "species" else ("-o", tmp_path / "x.homerange")
+    result = run(verb, "--world", world, *output)
+    assert result.exit_code == 2
+    assert "name one place: --at LAT,LON, --s2 CELL or --species FILE" in result.stderr
+
+
+@pytest.mark.parametrize("verb", ["species", "get"])
+def test_two_places_are_one_too_many(verb, world, tmp_path):
+    output = () if verb == "species" else ("-o", tmp_path / "x.homerange")
+    result = run(verb, "--world", world, *SERENGETI, "--s2", "4c", *output)
+    assert result.exit_code == 2
+    assert "--at and --s2 name two places; give one" in result.stderr
+    names = tmp_path / "names.txt"
+    names.write_text("Panthera leo\n")
+    result = run(verb, "--world", world, *SERENGETI, "--species", names, *output)
+    assert result.exit_code == 2
+    assert "name one place" in result.stderr
+
+
+def test_an_unknown_option_and_a_missing_one_are_wrong_use(photos, package, tmp_path):
+    assert run("predict", photos, "--model", package).exit_code == 2
+    assert run("predict", photos, "--modle", package).exit_code == 2
+
+
+def test_a_column_is_mapped_with_an_equals_sign(tmp_path):
+    result = run("import", "table", "t.csv", "-o", tmp_path / "m.parquet", "--column", "species")
+    assert result.exit_code == 2
+    assert "--column species: expected OURS=THEIRS" in result.stderr
+
+
+# --- exit code 1: nothing could be done, in one line -------------------------------------------
+
+
+def test_swapped_coordinates_are_recognised(world):
+    result = run("species", "--world", world, "--at", "151.2,-33.9")
+    assert result.exit_code == 1
+    assert "latitude 151.2 and longitude -33.9" in the_error(result)
+    assert "They look swapped: write -33.9,151.2" in the_error(result)
+
+
+def test_a_place_without_records_says_what_to_try(world):
+    result = run("species", "--world", world, "--at", "-45,-120")
+    assert result.exit_code == 1
+    assert "no record counts for within 100 km of -45.0000, -120.0000" in the_error(result)
+    assert "--radius-km" in the_error(result)
+
+
+def test_a_missing_world_says_where_worlds_come_from(tmp_path):
+    result = run("species", "--world", tmp_path / "nowhere", *SERENGETI)
+    assert result.exit_code == 1
+    assert "nowhere: is no world" in the_error(result)
+    assert "homerange profile" in the_error(result)
+
+
+def test_a_missing_package_says_where_packages_come_from(photos, tmp_path):
+    result = run("predict", photos, "--model", tmp_path / "no.homerange", "-o", tmp_path / "r.json")
+    assert result.exit_code == 1
+    assert "no.homerange: cannot be opened" in the_error(result)
+    assert "homerange get" in the_error(result)
+
+
+def test_an_unknown_species_is_answered_with_near_ones(world):
+    result = run("species", "--world", world, *SERENGETI, "--include", "Panthera loe")
+    assert result.exit_code == 1
+    assert "'Panthera loe' (did you mean Panthera leo?)" in the_error(result)
+
+
+def test_a_missing_table_and_a_missing_manifest_are_named(tmp_path):
+    result = run("import", "table", tmp_path / "no.csv", "-o", tmp_path / "m.parquet")
+    assert result.exit_code == 1
+    assert "no.csv: no such table" in the_error(result)
+    result = run("photos", tmp_path / "no.parquet", "-o", tmp_path / "list.csv")
+    assert result.exit_code == 1
+    assert "no.parquet: no such manifest. Make one with: homerange import" in the_error(result)
+
+
+def test_a_setting_that_does_not_exist_is_refused_before_anything_is_read(tmp_path):
+    command = ("train", "dense", tmp_path / "no.parquet", "-o", tmp_path / "checkpoint")
+    result = run(*command, "--set", "epoch=3")
+    assert result.exit_code == 1
+    assert "'epoch' is unknown; did you mean epochs?" in the_error(result)
+    assert not (tmp_path / "checkpoint").exists()
+
+
+def test_a_missing_checkpoint_is_named(tmp_path):
+    result = run("evaluate", tmp_path, tmp_path / "no.parquet")
+    assert result.exit_code == 1
+    assert "not a checkpoint (no config.json)" in the_error(result)
+
+
+def test_a_package_that_is_not_installed_is_named_with_the_command_that_installs_it(
+    world, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    result = run("species", "--world", world, *SERENGETI)
+    assert result.exit_code == 1
+    assert "pip install 'homerange[get]'" in the_error(result)
+
+
+def test_a_run_that_is_stopped_says_how_to_go_on(photos, package, tmp_path, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("homerange.run.folder.predict", stop)
+    result = run("predict", photos, "--model", package, "-o", tmp_path / "results.json")
+    assert result.exit_code == 1
+    assert the_error(result) == "stopped; the same command goes on from here"
+
+
+def test_a_mistake_of_ours_is_not_hidden(world, monkeypatch):
+    def break_(*_, **__):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("homerange.specialize.species.species_at", break_)
+    assert isinstance(run("species", "--world", world, *SERENGETI).exception, ZeroDivisionError)
+
+
+# --- exit codes 0 and 3: done, and done with some inputs refused ---------------------------------
+
+
+def test_species_and_get_show_the_same_species(world, package):
+    listed = run("species", "--world", world, *SERENGETI)
+    assert listed.exit_code == 0
+    assert "recorded within 50 km" in listed.stdout
+    shown = {name for name in ("Panthera leo", "Procyon lotor") if name in listed.stdout}
+    again = run("get", "--world", world, *SERENGETI, "-o", package)
+    assert again.exit_code == 0
+    assert "dense world, masked to the list" in again.stdout
+    assert shown == {"Panthera leo"}
+
+
+def test_an_import_with_a_broken_row_is_done_and_lists_the_row(photos, tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text(
+        "path,species,licence\na.png,Panthera leo,CC0\nb.png,blank,CC0\nlost.png,Panthera leo,CC0\n"
+    )
+    manifest = tmp_path / "manifest.parquet"
+    result = run("import", "table", table, "--photos", photos, "-o", manifest)
+    assert result.exit_code == 3
+    assert manifest.is_file()
+    assert "2 observations in 2 photos" in result.stdout
+    report = tmp_path / "manifest.refused.csv"
+    assert f"1 rows refused; reasons in {report}" in result.stderr
+    header, *rows = report.read_text().splitlines()
+    assert header == "row,image,reason"
+    assert rows == [f"3,lost.png,photo not found in {photos}"]
+
+
+def test_an_import_without_a_broken_row_is_done_and_writes_no_report(photos, tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text("path,species\na.png,Panthera leo\nb.png,Panthera leo\n")
+    result = run("import", "table", table, "--photos", photos, "-o", tmp_path / "m.parquet")
+    assert result.exit_code == 0
+    assert not (tmp_path / "m.refused.csv").exists()
+
+
+def test_predict_is_done_with_all_photos_with_some_or_with_none(photos, package, tmp_path):
+    command = ("predict", photos, "--model", package, "-o", tmp_path / "results.json")
+    assert run(*command).exit_code == 0
+    (photos / "c.png").write_bytes(b"")
+    some = run(*command)
+    assert some.exit_code == 3
+    assert "3 photos, 2 of them answered earlier, 1 could not be read" in some.stdout
+    images = json.loads((tmp_path / "results.json").read_text())["images"]
+    assert "0 bytes" in images[2]["failure"]
+    for name in ("a.png", "b.png"):
+        (photos / name).write_bytes(b"no photo")
+    assert run(*command).exit_code == 1
