@@ -29,7 +29,8 @@ def near(manifest: Manifest, place: Circle | Cell) -> Manifest:
     if not inside_N.any():
         raise PlaceError(
             f"none of {len(manifest):,} photos was taken here: {place.describe()}; "
-            f"{int(known_N.sum()):,} of them have coordinates. Try another place or a larger --radius-km"
+            f"{int(known_N.sum()):,} of them have coordinates. "
+            "Try another place or a larger --radius-km"
         )
     return manifest.where(inside_N)
 
