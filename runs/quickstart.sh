@@ -37,7 +37,9 @@ homerange photos "$out/manifest.parquet" --split train -o "$out/train.csv"
 # 3. Train: about 11,000 photos are shown, however many there are, so that it takes minutes.
 shown=11000 px=192
 [ -z "${QUICK:-}" ] || { shown=1200 px=128; }
-epochs=$((shown / $(wc -l <"$out/train.csv")))
+labelled=$(python -c 'import csv, sys
+print(sum(bool(row["species"]) for row in csv.DictReader(open(sys.argv[1]))))' "$out/train.csv")
+epochs=$((shown / (labelled + 1)))
 epochs=$((epochs < 2 ? 2 : epochs > 40 ? 40 : epochs))
 say "train for $epochs epochs at $px px (start weights of the package)"
 rm -rf "$out/checkpoint" "$out/world"
