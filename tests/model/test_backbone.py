@@ -23,7 +23,7 @@ def encoder():
         if tensor.is_floating_point():
             tensor.copy_(torch.rand(tensor.shape, generator=generator))
         else:
-            tensor.fill_(17)
+            tensor.fill_(12_345)
     return encoder
 
 
@@ -48,7 +48,7 @@ def test_shipped_start_weights_come_back_in_half_precision(encoder, tmp_path, mo
     found = build_encoder(start="shipped")
     same(found, encoder, rtol=2**-11, atol=0)  # half precision keeps 11 binary digits
     assert all(p.dtype == torch.float32 for p in found.parameters())
-    assert found.stem.bn.num_batches_tracked == 17  # a counter, not rounded
+    assert found.stem.bn.num_batches_tracked == 12_345  # a counter, not rounded
 
 
 def test_start_weights_say_how_they_were_made_and_take_half_the_bytes(encoder, tmp_path):

@@ -30,7 +30,7 @@ def folder(tmp_path_factory):
         env=os.environ | threads,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=280,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
