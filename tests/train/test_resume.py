@@ -119,10 +119,11 @@ def test_ctrl_c_while_an_epoch_is_judged_judges_it_again(
 def test_a_kill_after_the_weights_were_selected_repeats_no_line_of_the_log(
     manifest, uninterrupted, tmp_path, monkeypatch
 ):
-    # The third save is that of the first epoch's end, after its line and its weights.
+    # Saved are steps 1, 2, the first epoch, steps 4, 5 and the second epoch: the sixth save fails,
+    # after the line and the weights of that epoch were written.
     monkeypatch.setattr(loop_module, "SAVE_EVERY_S", -1.0)
-    where = {"owner": loop_module._Run, "name": "save", "at_call": 3, "error": SystemExit}
-    assert interrupted_and_resumed(manifest, tmp_path, monkeypatch, **where) == 2
+    where = {"owner": loop_module._Run, "name": "save", "at_call": 6, "error": SystemExit}
+    assert interrupted_and_resumed(manifest, tmp_path, monkeypatch, **where) == 5
     assert_same_training(tmp_path, uninterrupted)
 
 

@@ -195,6 +195,26 @@ def test_the_rate_follows_the_schedule_step_by_step(manifest, tmp_path, monkeypa
     assert used == [pytest.approx([0.5 + step / 100] * 4) for step in range(6)]
 
 
+def test_every_step_has_a_mixup_and_a_dropout_of_its_own(manifest, tmp_path, monkeypatch):
+    mixes, streams = [], []
+    draw_mix = loop_module.draw_mix
+
+    def spy_mix(batch, *, alpha, seed):
+        if alpha:
+            mixes.append(draw_mix(batch, alpha=alpha, seed=seed).share)
+        return draw_mix(batch, alpha=alpha, seed=seed)
+
+    def spy_seeded(*numbers):
+        streams.append(numbers)
+        return seeded(*numbers)
+
+    monkeypatch.setattr(loop_module, "draw_mix", spy_mix)
+    monkeypatch.setattr(loop_module, "seeded", spy_seeded)
+    train_dense(manifest, tmp_path, tiny_config(epochs=2))
+    assert len(set(mixes)) == len(mixes) == 6
+    assert len(set(streams)) == len(streams) == 6
+
+
 # Where it starts
 
 
