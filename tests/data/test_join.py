@@ -63,6 +63,14 @@ def test_addresses_on_the_web_stay_as_they_are(two):
     assert join_manifests(two).manifest.strings("image")[3] == "https://example.org/9.jpg"
 
 
+def test_an_absolute_path_stays_as_it_is(tmp_path):
+    row = {"observation_id": "1", "image": "/cards/1.jpg"}
+    first = write(tmp_path / "a.parquet", tmp_path / "a", row)
+    second = write(tmp_path / "b.parquet", tmp_path / "b", {"observation_id": "2"})
+    joined = join_manifests([first, second]).manifest
+    assert joined.strings("image") == ["/cards/1.jpg", "b/2.jpg"]
+
+
 def test_a_collection_inside_the_folder_of_another_keeps_its_place(tmp_path):
     outer = write(tmp_path / "a.parquet", tmp_path / "photos", {"observation_id": "1"})
     inner = write(tmp_path / "b.parquet", tmp_path / "photos" / "new", {"observation_id": "2"})
