@@ -59,6 +59,18 @@ def test_start_weights_say_how_they_were_made_and_take_half_the_bytes(encoder, t
     assert path.stat().st_size < 2.4e6  # 1.1 million numbers of two bytes, and the header
 
 
+def test_the_weights_that_the_package_ships_load_and_say_how_they_were_made():
+    torch.manual_seed(5)
+    fresh = build_encoder(start="none")
+    torch.manual_seed(5)
+    found = build_encoder(start="shipped")
+    for name, p in found.named_parameters():
+        assert p.isfinite().all(), name
+        assert not torch.equal(p, dict(fresh.named_parameters())[name]), name
+    with safe_open(backbone_module.SHIPPED_START, framework="pt") as file:
+        assert file.metadata()
+
+
 def test_shipped_weights_are_of_one_width_only():
     with pytest.raises(CheckpointError, match="ships start weights for mobilevitv2_050 only, not"):
         build_encoder("mobilevitv2_075", start="shipped")
