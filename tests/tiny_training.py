@@ -95,20 +95,23 @@ def tiny_config(**changes):
     return TrainConfig(**(settings | changes))
 
 
-def tiny_teacher(path, *, scale=1.0):
-    """An ONNX teacher with three features: the mean of each colour, times ``scale``."""
+def tiny_teacher(path, *, scale=1.0, pooled=True):
+    """An ONNX teacher with three features: the mean of each colour, times ``scale``.
+
+    Unpooled, its features are a map: the photo itself.
+    """
     from onnx import TensorProto, helper
 
     nodes = [
         helper.make_node("GlobalAveragePool", ["x"], ["pooled"]),
         helper.make_node("Flatten", ["pooled"], ["flat"]),
-        helper.make_node("Mul", ["flat", "scale"], ["features"]),
+        helper.make_node("Mul", ["flat" if pooled else "x", "scale"], ["features"]),
     ]
     graph = helper.make_graph(
         nodes,
         "teacher",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, "h", "w"])],
-        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", 3])],
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, None)],
         [helper.make_tensor("scale", TensorProto.FLOAT, [1], [scale])],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)

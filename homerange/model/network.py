@@ -1,4 +1,4 @@
-"""The dense world network: an encoder and a head whose last layer has one row per class.
+"""The world network: an encoder, with or without experts, and a head with one row per class.
 
 Source: the paper, section 3.4, "classifier head": features of 256 numbers go to 1024, back to a
 bottleneck of 256 and then to the classes. The activation between is not stated there; we use SiLU
@@ -14,7 +14,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from homerange.model.backbone import build_encoder, feature_size
+from homerange.model.backbone import add_experts, build_encoder, feature_size
+from homerange.model.experts import ExpertSpec
 
 __all__ = ["Head", "HeadKind", "SpeciesNetwork", "build_network", "pixels_to_input"]
 
@@ -55,6 +56,16 @@ class SpeciesNetwork(nn.Module):
         self.encoder = encoder
         self.head = head
 
+    def maps(self, x_B3HW: Tensor) -> Tensor:
+        """Return the encoder's features at each position, shape (B, D, H / 32, W / 32)."""
+        map_BDHW: Tensor = self.encoder.forward_features(x_B3HW)  # type: ignore[operator]
+        return map_BDHW
+
+    def pool(self, map_BDHW: Tensor) -> Tensor:
+        """Average the features of all positions, shape (B, D)."""
+        pooled_BD: Tensor = self.encoder.forward_head(map_BDHW)  # type: ignore[operator]
+        return pooled_BD
+
     def features(self, x_B3HW: Tensor) -> Tensor:
         """Return the input of the class rows, shape (B, D): what a world keeps as evidence."""
         pooled_BD: Tensor = self.encoder(x_B3HW)
@@ -79,8 +90,9 @@ def build_network(
     head: HeadKind = "plain",
     dropout: float = 0.1,
     start: str = "none",
+    experts: ExpertSpec | None = None,
 ) -> SpeciesNetwork:
-    """Build the dense network of a world.
+    """Build the network of a world.
 
     Args:
         classes: Number of classes C; ignored where ``head`` is ``"none"``.
@@ -88,8 +100,11 @@ def build_network(
         head: ``"plain"`` (D to C), ``"bottleneck"`` (the paper's 256-1024-256-C) or ``"none"``.
         dropout: Share of features dropped before the class rows, in training only.
         start: Weights of the encoder; see :func:`homerange.model.backbone.build_encoder`.
+        experts: Experts in place of some MLPs, with random weights; ``None`` for a dense network.
     """
     encoder = build_encoder(backbone, start=start)
+    if experts is not None:
+        add_experts(encoder, experts)
     if head == "none":
         return SpeciesNetwork(encoder, None)
     return SpeciesNetwork(encoder, Head(feature_size(encoder), classes, kind=head, dropout=dropout))

@@ -26,6 +26,15 @@ CHOICES: Mapping[str, Sequence[str]] = {
     "fit": ("crop", "squash"),
     "precision": ("auto", "32-true", "bf16-mixed"),
 }
+POSITIVE = (
+    "input_px",
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "views",
+    "teacher_px",
+    "teacher_grid",
+)
 NOT_NEGATIVE = (
     "head_learning_rate",
     "weight_decay",
@@ -112,11 +121,19 @@ class TrainConfig:
     teacher_px: int = 224
     """Side of the square that the teacher sees, in pixels."""
 
+    teacher_grid: int = 1
+    """Positions along a side at which features are compared, beside those of the whole photo; 1
+    compares the whole only."""
+
     views: int = 8
     """With a teacher: crops of each photo whose teacher features are computed once and kept."""
 
     precision: Literal["auto", "32-true", "bf16-mixed"] = "32-true"
     """``auto`` takes bfloat16 where the processor computes it in hardware, else 32 bit."""
+
+    compile: bool = False
+    """Compile the encoder with ``torch.compile``: minutes to start, then faster; needs a C++
+    compiler."""
 
     seed: int = 0
 
@@ -134,8 +151,7 @@ class TrainConfig:
                 raise ConfigError(
                     f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(choices)}"
                 )
-        positive = ("input_px", "epochs", "batch_size", "learning_rate", "views", "teacher_px")
-        for name in positive:
+        for name in POSITIVE:
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be above 0")
         for name in NOT_NEGATIVE:
@@ -167,6 +183,11 @@ class TrainConfig:
         """How photos are prepared for evaluation and on the device."""
         return Preprocessing(input_px=self.input_px, fit=self.fit)
 
+    def peak_rate(self, parameter: str) -> float:
+        """Return the peak rate of a parameter of the learner, by its name."""
+        in_encoder = parameter.startswith("network.encoder.")
+        return self.learning_rate if in_encoder else self.head_learning_rate
+
     def with_teacher(self, teacher: str | None) -> Self:
         """Return these settings with another teacher; ``None`` changes nothing.
 
@@ -194,7 +215,7 @@ class TrainConfig:
             3
         """
         values = _read_toml(recipe) | dict(_parse_override(text) for text in overrides)
-        return cls(**_check_types(values))  # type: ignore[arg-type]
+        return cls(**_check_types(cls, values))  # type: ignore[arg-type]
 
 
 def _read_toml(recipe: str | Path) -> dict[str, object]:
@@ -225,8 +246,8 @@ def _parse_override(text: str) -> tuple[str, object]:
         return key.strip(), value.strip()  # a bare word is a string, as people type it
 
 
-def _check_types(values: Mapping[str, object]) -> dict[str, object]:
-    fields = {field.name: field for field in dataclasses.fields(TrainConfig)}
+def _check_types(cls: type[TrainConfig], values: Mapping[str, object]) -> dict[str, object]:
+    fields = {field.name: field for field in dataclasses.fields(cls)}
     checked: dict[str, object] = {}
     for key, value in values.items():
         if key not in fields:
@@ -236,6 +257,8 @@ def _check_types(values: Mapping[str, object]) -> dict[str, object]:
         expected = type(fields[key].default)
         if expected is float and type(value) is int:
             value = float(value)
+        if expected is tuple and isinstance(value, list):
+            value = tuple(value)
         if type(value) is not expected:
             raise ConfigError(f"{key} is {value!r}; expected {expected.__name__}")
         checked[key] = value

@@ -4,9 +4,14 @@ All of it is inside one ``forward``, so that the engine may wrap it for many pro
 
 Axes used in this file:
     B  photos      H, W  pixels      C  classes      F  features of the teacher
+    D  features    G  side of the grid at which features are compared
 """
 
+from collections.abc import Callable
+
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from homerange.model.backbone import feature_size
 from homerange.model.network import SpeciesNetwork
@@ -27,24 +32,30 @@ class Learner(nn.Module):
         self.projection = (
             nn.Linear(feature_size(network.encoder), teacher_size) if teacher_size else None
         )
+        self._compiled: Callable[[Tensor], Tensor] | None = (
+            torch.compile(network.maps, dynamic=False) if config.compile else None
+        )
 
     def forward(
-        self, x_B3HW: Tensor, class_B: Tensor, teacher_BF: Tensor | None, mix: Mix
+        self, x_B3HW: Tensor, class_B: Tensor, teacher_BFGG: Tensor | None, mix: Mix
     ) -> tuple[Tensor, Tensor | None]:
         """Return the loss, a scalar, and the logits (B, C), if the network has a head.
 
         Photos without a label (class -1) take part in the teacher's loss only.
         """
-        pooled_BD: Tensor = self.network.encoder(mix.blend(x_B3HW))
-        loss = pooled_BD.new_zeros(())
-        if self.projection is not None and teacher_BF is not None:
-            projected_BF = self.projection(pooled_BD)
+        # Batches of validation differ in size, and each size would be compiled.
+        maps = self._compiled if self._compiled and self.training else self.network.maps
+        map_BDHW = maps(mix.blend(x_B3HW))
+        loss = map_BDHW.new_zeros(())
+        if self.projection is not None and teacher_BFGG is not None:
+            ours_BDGG = functional.adaptive_avg_pool2d(map_BDHW, teacher_BFGG.shape[2])
+            projected_BFGG = self.projection(ours_BDGG.movedim(1, 3)).movedim(3, 1)
             loss = loss + self.config.teacher_weight * teacher_loss(
-                projected_BF, mix.blend(teacher_BF)
+                projected_BFGG, mix.blend(teacher_BFGG)
             )
         if self.network.head is None:
             return loss, None
-        logits_BC = self.network.classify(self.network.head.neck(pooled_BD))
+        logits_BC = self.network.classify(self.network.head.neck(self.network.pool(map_BDHW)))
         if self.config.labels_weight > 0 and (class_B >= 0).any():
             labels = label_loss(logits_BC, class_B, mix=mix, smoothing=self.config.label_smoothing)
             loss = loss + self.config.labels_weight * labels

@@ -1,7 +1,7 @@
 """The losses of dense training: labels, with smoothing and mixup, and a teacher's features.
 
 Axes used in this file:
-    B  photos      C  classes      F  features of the teacher
+    B  photos      C  classes      F  features of the teacher      G  side of the grid
 """
 
 import numpy as np
@@ -59,7 +59,19 @@ def label_loss(logits_BC: Tensor, class_B: Tensor, *, mix: Mix, smoothing: float
     return (mix.share * own_B + (1 - mix.share) * partner_B).sum() / mix.blend(known_B).sum()
 
 
-def teacher_loss(projected_BF: Tensor, teacher_BF: Tensor) -> Tensor:
-    """One minus the cosine between our projected features and the teacher's, a scalar in [0, 2]."""
-    cosine_B = functional.cosine_similarity(projected_BF.float(), teacher_BF.float(), dim=1)
-    return 1 - cosine_B.mean()
+def teacher_loss(projected_BFGG: Tensor, teacher_BFGG: Tensor) -> Tensor:
+    """One minus the cosine between our projected features and the teacher's, a scalar.
+
+    Args:
+        projected_BFGG: Our features at each position of a grid, in the teacher's terms.
+        teacher_BFGG: The teacher's, of the same shape (B, F, G, G).
+
+    Returns:
+        In [0, 2] for a grid of one position. Else in [0, 4]: that of the features averaged over
+        the photo, and the mean over positions.
+    """
+    ours, theirs = projected_BFGG.float(), teacher_BFGG.float()
+    whole = functional.cosine_similarity(ours.mean((2, 3)), theirs.mean((2, 3)), dim=1)
+    if teacher_BFGG.shape[2] == 1:
+        return 1 - whole.mean()
+    return 2 - whole.mean() - functional.cosine_similarity(ours, theirs, dim=1).mean()

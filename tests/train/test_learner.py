@@ -18,7 +18,7 @@ def batch():
     return (
         torch.rand(3, 3, 64, 64, generator=generator),
         torch.tensor([2, 0, 1]),
-        torch.randn(3, 5, generator=generator),
+        torch.randn(3, 5, 1, 1, generator=generator),
     )
 
 
@@ -32,15 +32,16 @@ NO_MIX = draw_mix(3, alpha=0, seed=(0,))
 
 
 def test_the_loss_is_the_weighted_sum_of_both_losses_of_the_blended_photos(batch):
-    x_B3HW, class_B, teacher_BF = batch
+    x_B3HW, class_B, teacher_BFGG = batch
     learner = learner_of(labels_weight=0.5, **TEACHER)
     mix = Mix(torch.tensor([1, 2, 0]), 0.7)
     with torch.no_grad():
         loss, logits_BC = learner(*batch, mix)
         blended_B3HW = 0.7 * x_B3HW + 0.3 * x_B3HW[[1, 2, 0]]
-        blended_BF = 0.7 * teacher_BF + 0.3 * teacher_BF[[1, 2, 0]]
+        blended_BFGG = 0.7 * teacher_BFGG + 0.3 * teacher_BFGG[[1, 2, 0]]
         pooled_BD = learner.network.encoder(blended_B3HW)
-        taught = teacher_loss(learner.projection(pooled_BD), blended_BF)
+        ours_BF = learner.projection(pooled_BD)
+        taught = teacher_loss(ours_BF[..., None, None], blended_BFGG)
         labels = label_loss(learner.network(blended_B3HW), class_B, mix=mix, smoothing=0.1)
     torch.testing.assert_close(loss, 0.5 * labels + 4.0 * taught)
     torch.testing.assert_close(logits_BC, learner.network(blended_B3HW))
@@ -54,22 +55,47 @@ def test_the_bottleneck_stands_between_features_and_classes(batch):
 
 
 def test_photos_without_labels_learn_from_the_teacher_alone(batch):
-    x_B3HW, _, teacher_BF = batch
+    x_B3HW, _, teacher_BFGG = batch
     learner = learner_of(**TEACHER)
     with torch.no_grad():
-        loss, _ = learner(x_B3HW, torch.full((3,), -1), teacher_BF, NO_MIX)
-        taught = teacher_loss(learner.projection(learner.network.encoder(x_B3HW)), teacher_BF)
+        loss, _ = learner(x_B3HW, torch.full((3,), -1), teacher_BFGG, NO_MIX)
+        ours_BF = learner.projection(learner.network.encoder(x_B3HW))
+        taught = teacher_loss(ours_BF[..., None, None], teacher_BFGG)
     torch.testing.assert_close(loss, 4.0 * taught)
 
 
 def test_labelled_and_unlabelled_photos_can_share_a_batch(batch):
-    x_B3HW, _, teacher_BF = batch
+    x_B3HW, _, teacher_BFGG = batch
     learner = learner_of(**TEACHER)
     with torch.no_grad():
-        mixed, _ = learner(x_B3HW, torch.tensor([2, -1, -1]), teacher_BF, NO_MIX)
-        taught, _ = learner(x_B3HW, torch.full((3,), -1), teacher_BF, NO_MIX)
+        mixed, _ = learner(x_B3HW, torch.tensor([2, -1, -1]), teacher_BFGG, NO_MIX)
+        taught, _ = learner(x_B3HW, torch.full((3,), -1), teacher_BFGG, NO_MIX)
         alone, _ = learner(x_B3HW[:1], torch.tensor([2]), None, draw_mix(1, alpha=0, seed=(0,)))
     torch.testing.assert_close(mixed, taught + alone)
+
+
+def test_positions_are_projected_each_for_itself(batch):
+    x_B3HW, class_B, _ = batch
+    learner = learner_of("none", labels_weight=0.0, **TEACHER)
+    teacher_BFGG = torch.randn(3, 5, 2, 2, generator=torch.Generator().manual_seed(5))
+    with torch.no_grad():
+        loss, _ = learner(x_B3HW, class_B, teacher_BFGG, NO_MIX)
+        map_BDHW = learner.network.encoder.forward_features(x_B3HW)
+        ours_BDGG = torch.nn.functional.adaptive_avg_pool2d(map_BDHW, 2)
+        positions = [[learner.projection(ours_BDGG[:, :, i, j]) for j in (0, 1)] for i in (0, 1)]
+        ours_BFGG = torch.stack([torch.stack(row, -1) for row in positions], -2)
+    torch.testing.assert_close(loss, 4.0 * teacher_loss(ours_BFGG, teacher_BFGG))
+
+
+def test_compiling_changes_nothing_but_the_speed(batch, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda f, **_: compiled.append(f) or f)
+    learner, plain = learner_of(compile=True), learner_of()
+    assert compiled == [learner.network.maps]
+    assert learner.state_dict().keys() == plain.state_dict().keys()
+    learner.load_state_dict(plain.state_dict())
+    loss, _ = learner(batch[0], batch[1], None, NO_MIX)
+    torch.testing.assert_close(loss, plain(batch[0], batch[1], None, NO_MIX)[0])
 
 
 def test_an_encoder_has_a_loss_but_no_logits(batch):

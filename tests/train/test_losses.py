@@ -76,15 +76,25 @@ def test_the_share_of_a_partner_without_a_label_does_not_count():
 
 def test_the_teacher_loss_is_one_minus_the_mean_cosine():
     # (3, 4) and (4, 3): 24 / 25, so 0.04. (1, 0) and (-2, 0): opposite, so 2. Mean: 1.02.
-    ours_BF = torch.tensor([[3.0, 4.0], [1.0, 0.0]])
-    teacher_BF = torch.tensor([[4.0, 3.0], [-2.0, 0.0]])
-    assert teacher_loss(ours_BF, teacher_BF).item() == pytest.approx(1.02)
-    assert teacher_loss(10 * ours_BF, teacher_BF).item() == pytest.approx(1.02)
+    ours_BFGG = torch.tensor([[3.0, 4.0], [1.0, 0.0]])[..., None, None]
+    teacher_BFGG = torch.tensor([[4.0, 3.0], [-2.0, 0.0]])[..., None, None]
+    assert teacher_loss(ours_BFGG, teacher_BFGG).item() == pytest.approx(1.02)
+    assert teacher_loss(10 * ours_BFGG, teacher_BFGG).item() == pytest.approx(1.02)
+
+
+def test_on_a_grid_the_whole_and_the_positions_count_alike():
+    # One photo, 2 x 2 positions. Ours: (1, 0) at three, (-1, 0) at the last; theirs: (1, 0)
+    # everywhere. Whole: (0.5, 0) and (1, 0), cosine 1. Positions: (3 - 1) / 4 = 0.5.
+    ours_BFGG = torch.zeros(1, 2, 2, 2)
+    ours_BFGG[:, 0] = torch.tensor([[1.0, 1.0], [1.0, -1.0]])
+    teacher_BFGG = torch.zeros(1, 2, 2, 2)
+    teacher_BFGG[:, 0] = 1
+    assert teacher_loss(ours_BFGG, teacher_BFGG).item() == pytest.approx((1 - 1) + (1 - 0.5))
 
 
 def test_the_teacher_loss_is_computed_in_32_bit():
-    ours_BF = torch.randn(4, 50, generator=torch.Generator().manual_seed(0))
-    half = teacher_loss(ours_BF.bfloat16(), ours_BF.bfloat16())
+    ours_BFGG = torch.randn(4, 50, 1, 1, generator=torch.Generator().manual_seed(0))
+    half = teacher_loss(ours_BFGG.bfloat16(), ours_BFGG.bfloat16())
     assert half.dtype == torch.float32
     assert abs(half.item()) < 1e-6
 

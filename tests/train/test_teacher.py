@@ -1,5 +1,6 @@
 """Teachers: what they see, features that are computed once, and messages."""
 
+import dataclasses
 import sys
 import types
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from PIL import Image
 from tiny_training import draw_photo, manifest_of, tiny_config, tiny_teacher
 from torch import nn
 
@@ -59,6 +61,7 @@ def test_a_timm_teacher_sees_the_normalisation_of_its_own_settings(monkeypatch):
     def create(name, *, pretrained, num_classes):
         asked.append((name, pretrained, num_classes))
         model = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.9))
+        model.forward_features, model.forward_head = model.forward, lambda x, **_: x
         model.pretrained_cfg = {"mean": (0.5,) * 3, "std": (0.25,) * 3}
         return model
 
@@ -117,9 +120,9 @@ def test_features_of_every_photo_and_view_by_hand(manifest, config, tmp_path):
     # Red, green, blue and white against mean 0.485 and deviation 0.229 of the first channel:
     # 0 becomes -2.1179 and 1 becomes 2.2489. The drawn patch moves them by less than 1.
     found = teacher_features(manifest, config, tmp_path)
-    assert found.values_PVF.shape == (4, 3, 3)
+    assert found.values_PVFGG.shape == (4, 3, 3, 1, 1)
     assert found.size == 3
-    first_PV = found.values_PVF[:, :, 0]
+    first_PV = found.values_PVFGG[:, :, 0, 0, 0]
     assert (first_PV[[0, 3]] > 1).all()
     assert (first_PV[[1, 2]] < -1).all()
 
@@ -132,7 +135,7 @@ def test_each_view_is_the_crop_that_the_student_sees(tmp_path, config):
     for student.epoch in range(5):
         rgb_HW3 = np.asarray(student.crop(0)) / 255
         expected_F = (rgb_HW3.mean(axis=(0, 1)) - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
-        stored_F = found.values_PVF[0, student.view]
+        stored_F = found.values_PVFGG[0, student.view, :, 0, 0]
         np.testing.assert_allclose(stored_F, expected_F, atol=2e-3)  # stored in half precision
 
 
@@ -140,7 +143,7 @@ def test_plain_features_are_one_view_of_the_whole_photo(tmp_path, config):
     draw_photo(tmp_path / "0.png", (90, 120, 150), seed=0, noise=80)
     manifest = manifest_of([{"image": "0.png"}], tmp_path)
     found = teacher_features(manifest, config, tmp_path, plain=True)
-    assert found.values_PVF.shape == (1, 1, 3)
+    assert found.values_PVFGG.shape == (1, 1, 3, 1, 1)
 
 
 def test_features_are_standardised_over_the_photos(manifest, config, tmp_path):
@@ -151,17 +154,17 @@ def test_features_are_standardised_over_the_photos(manifest, config, tmp_path):
 
 
 def test_standardised_features_by_hand():
-    values_PVF = np.array([[[1], [10]], [[3], [20]]], np.float16)
-    found = TeacherFeatures(values_PVF, np.array([2], np.float32), np.array([0.5], np.float32))
-    assert found.of(torch.tensor([1, 0]), 0).tolist() == [[2], [-2]]
-    assert found.of(torch.tensor([1]), 1).tolist() == [[36]]
+    values_PVFGG = np.array([[[1], [10]], [[3], [20]]], np.float16)[..., None, None]
+    found = TeacherFeatures(values_PVFGG, np.array([2], np.float32), np.array([0.5], np.float32))
+    assert found.of(torch.tensor([1, 0]), 0).tolist() == [[[[2.0]]], [[[-2.0]]]]
+    assert found.of(torch.tensor([1]), 1).tolist() == [[[[36.0]]]]
 
 
 def test_features_are_computed_once(manifest, config, tmp_path, count_opened):
     first = teacher_features(manifest, config, tmp_path)
     again = teacher_features(manifest, config, tmp_path)
     assert len(count_opened) == 1
-    assert np.array_equal(first.values_PVF, again.values_PVF)
+    assert np.array_equal(first.values_PVFGG, again.values_PVFGG)
     assert [path.name for path in tmp_path.glob("*.part*")] == []
 
 
@@ -199,14 +202,40 @@ def test_another_box_teacher_file_or_list_of_photos_makes_new_features(
     tiny_teacher(tmp_path / "teacher.onnx", scale=2.0)
     doubled = teacher_features(manifest, config, tmp_path)
     assert len(count_opened) == 4
-    assert doubled.values_PVF[0, 0, 0] > 3
+    assert doubled.values_PVFGG[0, 0, 0, 0, 0] > 3
+
+
+def test_a_teacher_with_a_map_is_asked_at_each_position(tmp_path, config):
+    # The map is the photo itself, 32 x 32; a grid of 2 averages its quarters. Left half black,
+    # right half white: (0 - 0.485) / 0.229 = -2.1179 and (1 - 0.485) / 0.229 = 2.2489.
+    pixels = np.zeros((32, 32, 3), np.uint8)
+    pixels[:, 16:] = 255
+    Image.fromarray(pixels).save(tmp_path / "0.png")
+    manifest = manifest_of([{"image": "0.png"}], tmp_path)
+    config = dataclasses.replace(
+        config, teacher=str(tiny_teacher(tmp_path / "map.onnx", pooled=False)), teacher_grid=2
+    )
+    found = teacher_features(manifest, config, tmp_path, plain=True)
+    assert found.values_PVFGG.shape == (1, 1, 3, 2, 2)
+    expected = [[-2.1179, 2.2489]] * 2
+    np.testing.assert_allclose(found.values_PVFGG[0, 0, 0], expected, atol=2e-3)
+    whole_F = open_teacher(config.teacher).features(torch.ones(1, 3, 8, 8))
+    torch.testing.assert_close(whole_F, torch.tensor([[2.2489, 2.4286, 2.64]]), atol=1e-4, rtol=0)
+
+
+def test_a_grid_that_the_teacher_does_not_have_is_refused(manifest, config, tmp_path):
+    config = dataclasses.replace(config, teacher_grid=2)
+    with pytest.raises(
+        ConfigError, match=r"teacher_grid is 2 but teacher .* has features of 1 x 1"
+    ):
+        teacher_features(manifest, config, tmp_path)
 
 
 def test_a_photo_that_cannot_be_read_has_features_of_zero(manifest, config, tmp_path):
     (tmp_path / "1.png").write_bytes(b"no photo")
     found = teacher_features(manifest, config, tmp_path)
-    assert (found.values_PVF[1] == 0).all()
-    assert (found.values_PVF[[0, 2, 3]] != 0).all()
+    assert (found.values_PVFGG[1] == 0).all()
+    assert (found.values_PVFGG[[0, 2, 3]] != 0).all()
 
 
 def test_a_teacher_without_one_readable_photo_is_an_error(manifest, config, tmp_path):
@@ -214,3 +243,17 @@ def test_a_teacher_without_one_readable_photo_is_an_error(manifest, config, tmp_
         (tmp_path / f"{i}.png").write_bytes(b"no photo")
     with pytest.raises(ConfigError, match="the teacher was given no photos"):
         teacher_features(manifest, config, tmp_path)
+
+
+def test_a_damaged_teacher_file_is_named(tmp_path):
+    (tmp_path / "bad.onnx").write_bytes(b"no graph")
+    with pytest.raises(CheckpointError, match=r"bad.onnx: cannot be read as an ONNX teacher"):
+        open_teacher(str(tmp_path / "bad.onnx"))
+
+
+def test_a_teacher_that_takes_other_photos_says_what_it_takes(tmp_path):
+    teacher = open_teacher(str(tiny_teacher(tmp_path / "t.onnx")))
+    with pytest.raises(
+        CheckpointError, match=r"takes tensor\(float\) of shape \['n', 3, 'h', 'w'\]"
+    ):
+        teacher.maps(torch.ones(2, 3, 8, 8).double())
