@@ -17,7 +17,7 @@ from homerange.data.manifest import Manifest
 from homerange.model.checkpoint import CheckpointConfig
 from homerange.model.network import SpeciesNetwork
 from homerange.progress import progress
-from homerange.train.dataset import PlainPhotos, Unreadable, loader
+from homerange.train.dataset import PlainPhotos, Unreadable, check_readable, loader
 
 __all__ = ["Answers", "infer"]
 
@@ -60,6 +60,9 @@ def infer(
         config: The checkpoint's, for classes and preprocessing.
         manifest: The photos.
         title: What the progress line says, for example ``"evaluate"``.
+
+    Raises:
+        ManifestError: If there are photos and none of them can be read.
     """
     photos = PlainPhotos(manifest, config.classes, config.preprocessing)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -77,6 +80,7 @@ def infer(
             labels.append(batch.class_B.numpy())
             features.append(features_BD.cpu().numpy())
             logits.append(network.classify(features_BD).cpu().numpy())
+    check_readable(manifest, unreadable)
     return Answers(
         np.concatenate(rows) if rows else np.empty(0, np.int64),
         np.concatenate(labels) if labels else np.empty(0, np.int64),

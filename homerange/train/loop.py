@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from lightning.fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from torch.utils.data import DataLoader
 
@@ -31,6 +31,7 @@ from homerange.train.dataset import (
     PlainPhotos,
     TrainingPhotos,
     Unreadable,
+    check_readable,
     loader,
 )
 from homerange.train.learner import Learner
@@ -63,19 +64,24 @@ class State:
 
 
 def make_optimizer(learner: Learner, config: TrainConfig) -> AdamW:
-    """AdamW with two groups: the encoder, and the head with the projection.
+    """AdamW with a group for each peak rate that the recipe gives, with and without weight decay.
 
-    Vectors (norms and biases) have no weight decay: they hold no scale to shrink.
+    Vectors (norms and biases, those of experts too) have no weight decay: they hold no scale to
+    shrink. Frozen parameters are left out.
     """
-    encoder = {id(p) for p in learner.network.encoder.parameters()}
-    groups = []
-    for in_encoder, rate in ((True, config.learning_rate), (False, config.head_learning_rate)):
-        own = [p for p in learner.parameters() if (id(p) in encoder) == in_encoder]
-        for decayed in (True, False):
-            chosen = [p for p in own if (p.ndim > 1) == decayed]
-            decay = config.weight_decay if decayed else 0.0
-            groups.append({"params": chosen, "lr": rate, "peak": rate, "weight_decay": decay})
-    return AdamW([group for group in groups if group["params"]])
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in learner.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        is_bias = name.rpartition(".")[2].startswith("b")  # bias, b1_EH, b2_ED
+        decay = config.weight_decay if parameter.ndim > 1 and not is_bias else 0.0
+        groups.setdefault((config.peak_rate(name), decay), []).append(parameter)
+    return AdamW(
+        [
+            {"params": chosen, "lr": rate, "peak": rate, "weight_decay": decay}
+            for (rate, decay), chosen in groups.items()
+        ]
+    )
 
 
 def fit(
@@ -96,6 +102,7 @@ def fit(
     Raises:
         CheckpointError: If ``resume`` is asked for and there is no state.
         ConfigError: If the state was made with other settings.
+        ManifestError: If not one photo can be read.
     """
     config = learner.config
     optimizer = make_optimizer(learner, config)
@@ -124,7 +131,7 @@ class _Run:
     """One training under way: what every step needs, so that functions stay short."""
 
     fabric: Fabric
-    wrapped: torch.nn.Module
+    wrapped: nn.Module
     optimizer: Optimizer
     learner: Learner
     data: TrainingData
@@ -139,6 +146,7 @@ class _Run:
         """False inside a step or a selection: what is half done must not be saved."""
 
     def all_epochs(self, steps: int, show: Step) -> None:
+        """Train from the present step to the last; on Ctrl-C save what is whole."""
         config = self.learner.config
         source = loader(self.data.train, batches=self.batches, workers=config.workers)
         try:
@@ -146,6 +154,7 @@ class _Run:
                 self.data.train.epoch = self.batches.epoch = epoch
                 self.batches.first = self.state.step - epoch * len(self.batches)
                 loss = self.one_epoch(source, steps, show)
+                check_readable(self.data.train.manifest, self.unreadable)
                 self.select(epoch, loss)
         except KeyboardInterrupt:
             if self.between_steps:
@@ -153,12 +162,13 @@ class _Run:
             raise
 
     def one_epoch(self, source: DataLoader[Batch], steps: int, show: Step) -> float:
+        """Take the steps of one epoch that are left; return their mean loss."""
         self.wrapped.train()
         total = 0.0
         for batch in source:
             self.unreadable += batch.unreadable
             self.between_steps = False
-            if len(batch):
+            if len(batch) or self.fabric.world_size > 1:  # the others wait for our gradient
                 total += self.one_step(batch, steps)
             self.state.step += 1
             show(self.batches.batch_size, f"epoch {self.batches.epoch + 1}")
@@ -169,6 +179,9 @@ class _Run:
         return total / max(1, len(self.batches) - self.batches.first)
 
     def one_step(self, batch: Batch, steps: int) -> float:
+        """Take one step on a batch; return its loss. An empty batch moves nothing."""
+        weight = float(len(batch) > 0)
+        batch = batch if len(batch) else _stand_in(self.learner.config.input_px)
         config = self.learner.config
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * rate_factor(
@@ -183,10 +196,10 @@ class _Run:
         inputs = _inputs(self.fabric, batch, self.data.train_teacher, self.data.train.view)
         with seeded(*numbers):  # fixes dropout
             loss, _ = self.wrapped(*inputs, mix)
-        self.fabric.backward(loss)
+        self.fabric.backward(weight * loss)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        return float(loss.detach())
+        return weight * float(loss.detach())
 
     def select(self, epoch: int, train_loss: float) -> None:
         """Judge the epoch on the validation photos; keep its weights if they are the best yet."""
@@ -241,6 +254,12 @@ class _Run:
             part,
         )
         part.replace(self.folder / STATE)
+
+
+def _stand_in(px: int) -> Batch:
+    """Make a batch of one black photo of the first class, for a process without a readable one."""
+    first = torch.zeros(1, dtype=torch.long)
+    return Batch(torch.zeros(1, 3, px, px, dtype=torch.uint8), first, first)
 
 
 def _inputs(

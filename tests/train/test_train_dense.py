@@ -1,6 +1,7 @@
 """Training to a checkpoint: what is selected, what is written, what is refused."""
 
 import csv
+import dataclasses
 import json
 import math
 
@@ -24,6 +25,7 @@ from homerange.model.backbone import build_encoder, save_start
 from homerange.model.checkpoint import load_checkpoint, read_config
 from homerange.train import dense as dense_module
 from homerange.train import loop as loop_module
+from homerange.train import stage as stage_module
 from homerange.train import teacher as teacher_module
 from homerange.train.augment import seeded
 from homerange.train.dense import train_dense
@@ -226,7 +228,7 @@ def test_the_shipped_start_is_loaded_and_named_by_its_hash(manifest, tmp_path, m
         monkeypatch.setattr(module, "SHIPPED_START", path)
     seen = []
     monkeypatch.setattr(
-        dense_module, "fit", lambda _f, learner, *_, **__: seen.append(learner) or []
+        stage_module, "fit", lambda _f, learner, *_, **__: seen.append(learner) or []
     )
     train_dense(manifest, tmp_path / "c", tiny_config(start="shipped"))
     found = seen[0].network.encoder.state_dict()["stem.conv.weight"]
@@ -291,7 +293,7 @@ def test_the_encoder_of_one_training_is_the_start_of_the_next(trained, manifest,
     seen = []
     start = str(trained.folder / "weights.safetensors")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dense_module, "fit", lambda _f, learner, *_, **__: seen.append(learner) or [])
+        patch.setattr(stage_module, "fit", lambda _f, learner, *_, **__: seen.append(learner) or [])
         train_dense(manifest, tmp_path, tiny_config(start=start))
     expected = load_file(start)
     for name, tensor in seen[0].network.encoder.state_dict().items():
@@ -359,3 +361,39 @@ def test_labels_cannot_be_learnt_from_photos_without_any(manifest, tmp_path, tea
 
 def test_config_json_is_plain_json(trained):
     json.loads((trained.folder / "config.json").read_text(), parse_constant=pytest.fail)
+
+
+# Photos that cannot be read
+
+
+def test_a_training_without_one_readable_photo_is_refused_and_leaves_no_weights(tmp_path):
+    path = tiny_manifest(tmp_path, train=4, val=0, test=0)
+    for photo in (tmp_path / "photos").glob("*.jpg"):
+        photo.write_bytes(b"no photo")
+    with pytest.raises(ManifestError, match=r"none of 4 photos could be read, .* looked for in"):
+        train_dense(path, tmp_path / "c", tiny_config())
+    assert not (tmp_path / "c" / "weights.safetensors").exists()
+
+
+def test_a_process_without_a_readable_photo_moves_nothing(manifest, tmp_path, monkeypatch):
+    # Alone, such a step is left out; among several processes it must still be taken.
+    losses = []
+    one_step = loop_module._Run.one_step
+
+    def empty(self, batch, steps):
+        before = {n: p.clone() for n, p in self.learner.named_parameters()}
+        for group in self.optimizer.param_groups:
+            group["weight_decay"] = 0.0
+        nothing = dataclasses.replace(
+            batch,
+            pixels_B3HW=batch.pixels_B3HW[:0],
+            class_B=batch.class_B[:0],
+            photo_B=batch.photo_B[:0],
+        )
+        losses.append(one_step(self, nothing, steps))
+        assert all(torch.equal(p, before[n]) for n, p in self.learner.named_parameters())
+        return 0.0
+
+    monkeypatch.setattr(loop_module._Run, "one_step", empty)
+    train_dense(manifest, tmp_path / "c", tiny_config(epochs=1))
+    assert losses == [0.0, 0.0, 0.0]
