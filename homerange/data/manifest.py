@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from homerange.data.names import OUTCOMES
 from homerange.errors import ManifestError
+from homerange.output import atomic_file, obstacle, writing
 
 __all__ = [
     "BOX_COLUMNS",
@@ -34,6 +35,7 @@ __all__ = [
     "SPLITS",
     "Manifest",
     "Refused",
+    "check_output",
     "schema",
     "summary_lines",
     "with_column",
@@ -111,14 +113,21 @@ class Manifest:
         return cls(table, root)
 
     def write(self, path: Path) -> None:
-        """Write the manifest as Parquet; the root is stored relative to it where possible."""
+        """Write the manifest as Parquet; the root is stored relative to it where possible.
+
+        Raises:
+            ManifestError: If it cannot be written; an older manifest of that name is then whole.
+        """
         try:
             root = Path(os.path.relpath(self.root.resolve(), path.resolve().parent)).as_posix()
         except ValueError:  # another drive on Windows
             root = self.root.resolve().as_posix()
         metadata = {"homerange.manifest_version": str(MANIFEST_VERSION), "homerange.root": root}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(self.table.replace_schema_metadata(metadata), path, compression="zstd")
+        table = self.table.replace_schema_metadata(metadata)
+        with writing(path, ManifestError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_file(path) as file:
+                pq.write_table(table, file, compression="zstd")
 
     def split(self, name: str) -> Self:
         """Return the rows of one split: ``train``, ``val`` or ``test``.
@@ -137,6 +146,10 @@ class Manifest:
     def where(self, mask_N: NDArray[np.bool_]) -> Self:
         """Return the rows where ``mask_N`` is true."""
         return self._rows(pa.array(mask_N))
+
+    def take(self, row_N: NDArray[np.integer]) -> Self:
+        """Return the rows of these numbers, in this order; a row may come several times."""
+        return type(self)(self.table.take(pa.array(row_N)), self.root)
 
     def strings(self, column: str) -> list[str | None]:
         """Return a text column as a list."""
@@ -172,13 +185,31 @@ class Manifest:
         return type(self)(self.table.filter(mask_N), self.root)
 
 
+def check_output(path: Path, *inputs: Path) -> None:
+    """Refuse, before any work, a file that cannot be written or that the work reads.
+
+    Raises:
+        ManifestError: If so.
+    """
+    if found := obstacle(path, inputs=inputs):
+        raise ManifestError(f"{path}: {found}")
+
+
 def write_refused(refused: Sequence[Refused], path: Path) -> None:
-    """Write the refused rows as CSV: row, image, reason."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["row", "image", "reason"])
-        writer.writerows((one.row, one.image, one.reason) for one in refused)
+    """Write the refused rows as CSV: row, image, reason; where there are none, leave no file.
+
+    Raises:
+        ManifestError: If the file cannot be written, or that of an earlier import not be removed.
+    """
+    with writing(path, ManifestError):
+        if not refused:
+            path.unlink(missing_ok=True)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["row", "image", "reason"])
+            writer.writerows((one.row, one.image, one.reason) for one in refused)
 
 
 def with_column(table: pa.Table, name: str, values: Sequence[object] | pa.Array) -> pa.Table:

@@ -15,8 +15,17 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from homerange.errors import CheckpointError, ConfigError
+from homerange.model.experts import ExpertBlock, ExpertSpec
 
-__all__ = ["SHIPPED_START", "build_encoder", "feature_size", "load_encoder", "save_start"]
+__all__ = [
+    "SHIPPED_START",
+    "add_experts",
+    "build_encoder",
+    "feature_size",
+    "load_encoder",
+    "save_start",
+    "transformer_layers",
+]
 
 BACKBONES = tuple(
     f"mobilevitv2_{width}" for width in ("050", "075", "100", "125", "150", "175", "200")
@@ -56,6 +65,36 @@ def build_encoder(backbone: str = "mobilevitv2_050", *, start: str = "none") -> 
 def feature_size(encoder: nn.Module) -> int:
     """Return how many numbers the encoder gives for a photo: 256 at width 0.5."""
     return int(encoder.num_features)  # type: ignore[arg-type]
+
+
+def transformer_layers(encoder: nn.Module) -> dict[int, str]:
+    """Name the transformer layers of an encoder, counted from 0 through all its blocks.
+
+    Example:
+        >>> transformer_layers(build_encoder())[3]
+        'stages.3.1.transformer.1'
+    """
+    names = (name for name, _ in encoder.named_modules())
+    layers = [n for n in names if n.rpartition(".")[0].endswith("transformer")]
+    return dict(enumerate(layers))
+
+
+def add_experts(encoder: nn.Module, spec: ExpertSpec) -> None:
+    """Replace the MLP of some transformer layers by experts with random weights, in place.
+
+    Raises:
+        ConfigError: If the encoder has no such layer.
+    """
+    names = transformer_layers(encoder)
+    for layer in spec.layers:
+        if layer not in names:
+            raise ConfigError(
+                f"expert layer {layer} does not exist; this encoder has layers 0 to "
+                f"{len(names) - 1}"
+            )
+        parent, _, last = names[layer].rpartition(".")
+        blocks = encoder.get_submodule(parent)
+        setattr(blocks, last, ExpertBlock(blocks.get_submodule(last), spec))
 
 
 def load_encoder(encoder: nn.Module, path: Path) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from homerange.data.images import Preprocessing
 from homerange.errors import CheckpointError
+from homerange.model.experts import ExpertSpec
 from homerange.model.network import HeadKind, SpeciesNetwork, build_network
 
 __all__ = [
@@ -27,7 +28,7 @@ __all__ = [
     "save_weights",
 ]
 
-CHECKPOINT_VERSION = 1
+CHECKPOINT_VERSION = 2
 FORMAT = "homerange-checkpoint"
 WEIGHTS = "weights.safetensors"
 
@@ -41,6 +42,8 @@ class CheckpointConfig:
     classes: tuple[str, ...]
     """Scientific names and outcomes, in the order of the class rows."""
     preprocessing: Preprocessing
+    experts: ExpertSpec | None = None
+    """Experts in place of some MLPs; null for a dense network. Since version 2."""
     recipe: Mapping[str, object] = field(default_factory=dict)
     """Every setting of the training, as it was used."""
     provenance: Mapping[str, object] = field(default_factory=dict)
@@ -48,7 +51,12 @@ class CheckpointConfig:
 
     def network(self) -> SpeciesNetwork:
         """Build the network with random weights."""
-        return build_network(classes=len(self.classes), backbone=self.backbone, head=self.head)
+        return build_network(
+            classes=len(self.classes),
+            backbone=self.backbone,
+            head=self.head,
+            experts=self.experts,
+        )
 
     def write(self, folder: Path) -> None:
         """Write ``config.json`` into ``folder``."""
@@ -76,11 +84,13 @@ def read_config(folder: Path) -> CheckpointConfig:
     if not isinstance(found, dict) or found.pop("format", None) != FORMAT:
         raise CheckpointError(f"{path}: not the config of a homerange checkpoint")
     version = found.pop("version", None)
-    if version != CHECKPOINT_VERSION:
+    if version not in (1, CHECKPOINT_VERSION):
         raise CheckpointError(
-            f"{path}: checkpoint version {version}, this homerange reads version "
+            f"{path}: checkpoint version {version}, this homerange reads versions 1 to "
             f"{CHECKPOINT_VERSION}. Use the homerange that wrote it, or train again"
         )
+    if version == 1:
+        found = {"experts": None} | found
     names = {field.name for field in fields(CheckpointConfig)}
     if found.keys() != names:
         raise CheckpointError(
@@ -89,7 +99,20 @@ def read_config(folder: Path) -> CheckpointConfig:
         )
     found["preprocessing"] = Preprocessing.from_json(found["preprocessing"])
     found["classes"] = tuple(found["classes"])
+    found["experts"] = _experts(path, found["experts"])
     return CheckpointConfig(**found)
+
+
+def _experts(path: Path, found: object) -> ExpertSpec | None:
+    if found is None:
+        return None
+    names = {field.name for field in fields(ExpertSpec)}
+    if not isinstance(found, dict) or found.keys() != names:
+        raise CheckpointError(
+            f"{path}: experts is {found!r}; expected null or an object with {sorted(names)}. "
+            "Copy the checkpoint again"
+        )
+    return ExpertSpec(**found | {"layers": tuple(found["layers"])})
 
 
 def save_weights(network: SpeciesNetwork, folder: Path) -> None:

@@ -1,5 +1,8 @@
 """The network as an ONNX graph whose weights are a safetensors file: one file serves both.
 
+Experts are exported as a multiplication by a marker, whose place is then taken by the nodes of
+``homerange.specialize.expert_graph``, so that worlds and packages are written by one hand.
+
 The graph is exported from a copy of the network in which every number is different, because the
 exporter joins equal tensors and reshapes some; each initializer is then found again by its values,
 takes its name in torch's ``state_dict`` and points at that tensor's bytes in the safetensors file.
@@ -17,7 +20,10 @@ from onnx import ModelProto, TensorProto, numpy_helper
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from homerange.model.experts import ExpertMlp
 from homerange.model.network import SpeciesNetwork, pixels_to_input
+from homerange.specialize.expert_graph import ExpertLayer, expert_nodes
+from homerange.specialize.graph import replace_nodes
 from homerange.world.weights import read_header
 
 __all__ = ["GRAPH", "INPUT", "OPSET", "OUTPUT", "WEIGHTS", "export_graph"]
@@ -42,8 +48,8 @@ class _FromPixels(nn.Module):
         return logits_BC
 
 
-def export_graph(network: SpeciesNetwork, folder: Path, *, input_px: int) -> None:
-    """Write ``graph.onnx`` and ``weights.safetensors``.
+def export_graph(network: SpeciesNetwork, folder: Path, *, input_px: int) -> list[ExpertLayer]:
+    """Write ``graph.onnx`` and ``weights.safetensors``; return the expert layers of the graph.
 
     Args:
         network: In evaluation mode and without batch norm; see ``fold_batch_norm``.
@@ -57,12 +63,80 @@ def export_graph(network: SpeciesNetwork, folder: Path, *, input_px: int) -> Non
     save_file(state, folder / WEIGHTS)
     (folder / WEIGHTS).chmod(0o644)  # the library makes a file that only its owner may read
     structure = copy.deepcopy(network)
+    shapes = _mark_experts(structure)
     _make_all_numbers_different(structure)
     model = _export(structure, input_px)
     _rename_by_value(model, structure)
+    layers = [_write_experts(model.graph, prefix, mlp) for prefix, mlp in shapes.items()]
+    _add_tensors(model.graph, network, layers)
     _point_at_weights(model, folder / WEIGHTS)
     (folder / GRAPH).write_bytes(model.SerializeToString(deterministic=True))
     onnx.checker.check_model(str(folder / GRAPH))
+    return layers
+
+
+class _Marker(nn.Module):
+    """Stands where experts stand: a node that is easy to find in the exported graph."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.marker = nn.Parameter(torch.ones(1))
+
+    def forward(self, x_BDPN: Tensor, _: Tensor) -> Tensor:
+        """Multiply by the marker."""
+        return x_BDPN * self.marker
+
+
+def _mark_experts(network: SpeciesNetwork) -> dict[str, ExpertMlp]:
+    """Put a marker in the place of each expert MLP; return those by the prefix of their tensors."""
+    found = {n: m for n, m in network.named_modules() if isinstance(m, ExpertMlp)}
+    for name in found:
+        parent, _, last = name.rpartition(".")
+        setattr(network.get_submodule(parent), last, _Marker())
+    return found
+
+
+def _write_experts(graph: onnx.GraphProto, prefix: str, mlp: ExpertMlp) -> ExpertLayer:
+    """Replace the marker of one layer by the nodes of its experts."""
+    marker = f"{prefix}.marker"
+    (position,) = [i for i, node in enumerate(graph.node) if marker in node.input]
+    node = graph.node[position]
+    (given,) = [name for name in node.input if name != marker]
+    (added,) = [other for other in graph.node if node.output[0] in other.input]
+    (residual,) = [name for name in added.input if name != node.output[0]]
+    layer = _shape_of(prefix, mlp, given, node.output[0], residual)
+    replace_nodes(graph, {node.name}, expert_nodes(layer))
+    return layer
+
+
+def _shape_of(prefix: str, mlp: ExpertMlp, given: str, output: str, residual: str) -> ExpertLayer:
+    hidden, channels = (1, 0) if not mlp.experts else tuple(mlp.w2_EHD.shape[1:])
+    shared = 0
+    if mlp.shared is not None:
+        shared, channels = mlp.shared.fc1.out_channels, mlp.shared.fc1.in_channels
+    return ExpertLayer(
+        prefix=prefix,
+        input=given,
+        output=output,
+        residual=residual,
+        channels=channels,
+        experts=mlp.experts,
+        hidden=hidden,
+        low_rank=bool(mlp.experts) and mlp.gate.down is not None,
+        top_k=mlp.top_k,
+        shared=shared,
+    )
+
+
+def _add_tensors(
+    graph: onnx.GraphProto, network: SpeciesNetwork, layers: list[ExpertLayer]
+) -> None:
+    """Declare the tensors of the experts that the new nodes take."""
+    state = network.state_dict()
+    used = {name for node in graph.node for name in node.input}
+    for name, tensor in state.items():
+        if name in used and any(name.startswith(f"{layer.prefix}.") for layer in layers):
+            graph.initializer.append(numpy_helper.from_array(tensor.numpy(), name))
 
 
 def _make_all_numbers_different(network: nn.Module) -> None:

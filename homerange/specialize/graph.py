@@ -15,10 +15,11 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped] 
 from onnx import helper
 
 from homerange.errors import WorldError
+from homerange.specialize.expert_graph import Nodes
 from homerange.world.description import Graph
 from homerange.world.world import World
 
-__all__ = ["ClassRows", "find_class_rows", "load_graph"]
+__all__ = ["ClassRows", "find_class_rows", "load_graph", "replace_nodes"]
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,27 @@ def find_class_rows(graph: onnx.GraphProto, names: Graph) -> ClassRows:
             f"{names.output!r}; a head can be cut only where nothing comes behind it"
         )
     return ClassRows(names.class_weight, axis, names.class_bias)
+
+
+def replace_nodes(graph: onnx.GraphProto, old: set[str], new: Nodes) -> None:
+    """Put new nodes where old ones were, and the constants that they need; in place.
+
+    Args:
+        graph: A graph whose nodes have names.
+        old: Names of the nodes to remove; their constants go too, unless others need them.
+        new: What to write where the first of them stood.
+    """
+    first = next(i for i, node in enumerate(graph.node) if node.name in old)
+    kept = [node for node in graph.node if node.name not in old]
+    nodes = [*kept[:first], *new.nodes, *kept[first:]]
+    lost = {name for node in graph.node if node.name in old for name in node.input}
+    needed = {name for node in nodes for name in node.input}
+    tensors = [t for t in graph.initializer if t.name not in lost - needed]
+    names = {tensor.name for tensor in new.constants}
+    tensors = [*(t for t in tensors if t.name not in names), *new.constants]
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(tensors)
 
 
 def _product(graph: onnx.GraphProto, weight: str) -> tuple[onnx.NodeProto, int]:

@@ -1,36 +1,14 @@
 """Step i of the paper: train the dense network on a manifest, with labels, a teacher or both."""
 
-from dataclasses import asdict, dataclass, replace
-from hashlib import sha256
 from pathlib import Path
 
-import numpy as np
-
 from homerange.data.manifest import Manifest
-from homerange.data.names import OUTCOMES
-from homerange.errors import CheckpointError, ConfigError, ManifestError
 from homerange.model.backbone import SHIPPED_START
-from homerange.model.checkpoint import WEIGHTS, CheckpointConfig, read_config
-from homerange.model.network import build_network
-from homerange.train.augment import seeded
+from homerange.model.network import SpeciesNetwork, build_network
 from homerange.train.config import TrainConfig
-from homerange.train.dataset import PlainPhotos, TrainingPhotos, Unreadable
-from homerange.train.engine import make_fabric
-from homerange.train.learner import Learner
-from homerange.train.loop import STATE, TrainingData, fit, read_state
-from homerange.train.teacher import TeacherFeatures, teacher_features
+from homerange.train.stage import Stage, Trained, sha256_of, train_stage
 
-__all__ = ["Trained", "train_dense"]
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What a training left behind."""
-
-    folder: Path
-    classes: tuple[str, ...]
-    photos: int
-    unreadable: list[Unreadable]
+__all__ = ["train_dense"]
 
 
 def train_dense(
@@ -45,108 +23,21 @@ def train_dense(
         resume: Go on from the last saved state in ``output``.
 
     Raises:
-        ManifestError: If no photo can be learnt from.
-        CheckpointError: If ``output`` holds a checkpoint already and ``resume`` is not asked for,
-            or ``resume`` is asked for and there is no state.
-        ConfigError: If the state to resume was made with another recipe or manifest.
+        ManifestError, CheckpointError, ConfigError: As :func:`homerange.train.stage.train_stage`.
     """
-    _check_output(output, manifest, config, resume=resume)
-    everything = Manifest.read(manifest)
-    train, val = (
-        _usable(everything.split("train"), config),
-        _usable(everything.split("val"), config),
-    )
-    classes = _classes(train) if config.labels_weight else ()
-    if len(train) == 0 or (config.labels_weight and not classes):
-        raise ManifestError(
-            f"{manifest}: no {'labelled ' if config.labels_weight else ''}photo in split train; "
-            f"it holds {len(everything)} rows. Import the photos again, or label some"
-        )
-    fabric = make_fabric(config)
-    if fabric.is_global_zero:
-        output.mkdir(parents=True, exist_ok=True)
-        _checkpoint_config(manifest, everything, config, classes).write(output)
-    fabric.barrier()
-    train_teacher, val_teacher = _teach(train, val, config, output, str(fabric.device))
-    with seeded(config.seed):
-        network = build_network(
+
+    def build(classes: tuple[str, ...], _: Manifest) -> SpeciesNetwork:
+        """Start the encoder as the recipe says, and a head for the classes."""
+        return build_network(
             classes=len(classes),
             backbone=config.backbone,
             head=config.head,
             dropout=config.head_dropout,
             start=config.start,
         )
-        learner = Learner(network, config, teacher_size=train_teacher.size if train_teacher else 0)
-    data = TrainingData(
-        TrainingPhotos(train, classes, config, px=config.input_px),
-        PlainPhotos(val, classes, config.preprocessing),
-        train_teacher,
-        val_teacher,
-    )
-    unreadable = fit(fabric, learner, data, output, resume=resume)
-    return Trained(output, classes, len(train), unreadable)
 
-
-def _check_output(folder: Path, manifest: Path, config: TrainConfig, *, resume: bool) -> None:
-    """Refuse, before anything is written, to replace a checkpoint or to resume another training."""
-    if not resume:
-        if any((folder / name).is_file() for name in (STATE, WEIGHTS)):
-            raise CheckpointError(
-                f"{folder}: holds a checkpoint already. Add --resume to go on with it, "
-                "or write to another folder"
-            )
-        return
-    read_state(folder, config)
-    if read_config(folder).provenance.get("manifest_sha256") != _sha256(manifest):
-        raise ConfigError(
-            f"cannot resume: {manifest} is not the manifest that {folder} was trained on. "
-            "Use that one, or train into another folder"
-        )
-
-
-def _usable(manifest: Manifest, config: TrainConfig) -> Manifest:
-    """Without a teacher only labelled photos can be learnt from; with one, all can."""
-    return manifest if config.teacher else manifest.labelled()
-
-
-def _classes(train: Manifest) -> tuple[str, ...]:
-    """Species in alphabetical order, then outcomes: those with at least one training photo."""
-    names = {name for name in train.strings("species") if name is not None}
-    return (*sorted(names - set(OUTCOMES)), *(name for name in OUTCOMES if name in names))
-
-
-def _teach(
-    train: Manifest, val: Manifest, config: TrainConfig, folder: Path, device: str
-) -> tuple[TeacherFeatures | None, TeacherFeatures | None]:
-    if not config.teacher:
-        return None, None
-    known = teacher_features(train, config, folder, device=device)
-    if len(val) == 0:
-        return known, None
-    held = teacher_features(val, config, folder, plain=True, device=device)
-    return known, replace(held, mean_F=known.mean_F, std_F=known.std_F)
-
-
-def _checkpoint_config(
-    path: Path, manifest: Manifest, config: TrainConfig, classes: tuple[str, ...]
-) -> CheckpointConfig:
-    splits = np.asarray([name or "none" for name in manifest.strings("split")])
     start = config.start
     if start == "shipped":
-        start = f"shipped {SHIPPED_START.name} sha256 {_sha256(SHIPPED_START)}"
-    return CheckpointConfig(
-        backbone=config.backbone,
-        head=config.head,
-        classes=classes,
-        preprocessing=config.preprocessing,
-        recipe=asdict(config),
-        provenance={
-            "manifest_sha256": _sha256(path),
-            "photos": {name: int((splits == name).sum()) for name in ("train", "val", "test")},
-            "start": start,
-        },
-    )
-
-
-def _sha256(path: Path) -> str:
-    return sha256(path.read_bytes()).hexdigest() if path.is_file() else "absent"
+        start = f"shipped {SHIPPED_START.name} sha256 {sha256_of(SHIPPED_START)}"
+    stage = Stage(classes=None, experts=None, start=start, build=build)
+    return train_stage(manifest, output, config, stage, resume=resume)
