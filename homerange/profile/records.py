@@ -30,6 +30,9 @@ __all__ = ["evidence", "occurrence", "profile_counts", "published_cells"]
 RECORD_SPLITS = ("train", "val")
 """Test photos stay out of the occurrence, so that a list can be judged on them."""
 
+UNCERTAINTY_BANDS_KM = (1, 10, 36)
+"""Upper ends of the bands of uncertainty whose records are counted apart; a last one is open."""
+
 
 def published_cells(manifest: Manifest) -> NDArray[np.uint64]:
     """Return the S2 cell of each photo as it may be published; 0 without coordinates. Shape (N,).
@@ -53,14 +56,20 @@ def published_cells(manifest: Manifest) -> NDArray[np.uint64]:
 
 
 def occurrence(manifest: Manifest) -> Occurrence:
-    """Count records of species by cell, month and split, and put the counts into bands."""
+    """Count records by species, cell, month, split and uncertainty; put the counts into bands.
+
+    The uncertainty of a row is the largest of its band, so that one vague record does not take
+    the vote of exact ones.
+    """
+    uncertainty_km_N = _uncertainty_km(manifest)
     table = pa.table(
         {
             "species": manifest.table["species"],
             "cell": published_cells(manifest),
             "month": np.array([_month(time) for time in manifest.strings("datetime")], np.int8),
             "source": manifest.table["split"],
-            "uncertainty_km": _uncertainty_km(manifest),
+            "band": np.digitize(uncertainty_km_N, UNCERTAINTY_BANDS_KM, right=True),
+            "uncertainty_km": uncertainty_km_N,
         }
     )
     species_N = np.array([name or "" for name in manifest.strings("species")])
@@ -71,7 +80,7 @@ def occurrence(manifest: Manifest) -> Occurrence:
         & np.isin(split_N, RECORD_SPLITS)
         & (table["cell"].to_numpy() != 0)
     )
-    keys = ["species", "cell", "month", "source"]
+    keys = ["species", "cell", "month", "source", "band"]
     grouped = (
         table.filter(pa.array(is_record_N))
         .group_by(keys)

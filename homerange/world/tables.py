@@ -200,7 +200,7 @@ class Taxa(_Table):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Occurrence(_Table):
-    """Where species were recorded: a row for each species, cell, month and source."""
+    """Where species were recorded: a row for each species, cell, month, source and uncertainty."""
 
     file: ClassVar[str] = "occurrence.parquet"
 
@@ -213,7 +213,7 @@ class Occurrence(_Table):
     source: Text
     """``train``, ``val`` or ``extra``; records of test photos never enter."""
     uncertainty_km: Float32
-    """Largest coordinate uncertainty of the group; 0 where unknown."""
+    """Largest coordinate uncertainty of the row's records, which are alike; 0 where unknown."""
     count_band: Int8
     """1 to 5, see ``COUNT_BANDS``."""
 

@@ -6,8 +6,10 @@ from sklearn.metrics import log_loss
 from tiny_training import manifest_of
 
 from homerange.geo.cells import cell_ids, cell_level, mean_edge_km, to_token
+from homerange.geo.place import Circle
 from homerange.profile.records import evidence, occurrence, profile_counts, published_cells
 from homerange.profile.taxa import taxa
+from homerange.specialize.records import counts_for
 from homerange.train.infer import Answers
 
 SERENGETI = {"latitude_deg": -2.33, "longitude_deg": 34.83}
@@ -107,13 +109,41 @@ def test_test_photos_outcomes_and_photos_without_species_or_place_are_no_records
     assert len(records(row, {})) == 1
 
 
-def test_the_uncertainty_of_a_group_is_its_largest():
-    found = records(*({"coordinate_uncertainty_m": m} for m in (100.0, 20_000.0, None)))
-    assert [row[4] for row in found] == [20.0]
+def unsure(*km):
+    return [{"coordinate_uncertainty_m": None if one is None else one * 1000} for one in km]
+
+
+def test_records_are_counted_apart_by_bands_of_uncertainty_and_keep_the_largest_of_each():
+    found = records(*unsure(0.1, None, 1, 1.5, 10, 11, 36, 36.2, 36.1))
+    here = cell(SERENGETI)
+    assert [row[1:] for row in found] == [
+        (here, 0, "train", 1.0, 2),  # three records: the band 2-5
+        (here, 0, "train", 10.0, 2),
+        (here, 0, "train", 36.0, 2),
+        (here, 0, "train", pytest.approx(36.2), 2),
+    ]
+
+
+def test_one_vague_record_does_not_silence_six_exact_ones():
+    place = Circle(-2.33, 34.83, radius_km=20)
+    found = occurrence(
+        manifest_of(
+            [
+                {"species": "Panthera leo", "split": "train"} | SERENGETI | row
+                for row in unsure(*[0.01] * 6, 27)
+            ],
+            None,
+        )
+    )
+    votes_N = counts_for(place, found.cell, found.uncertainty_km)
+    assert sorted(zip(votes_N.tolist(), found.count_band.tolist(), strict=True)) == [
+        (False, 1),
+        (True, 3),  # six records: the band 6-20
+    ]
 
 
 def test_the_same_records_in_any_order_give_the_same_table():
-    rows = [{}, CHICAGO, {"species": "Lepus europaeus"}, {"datetime": "2020-02-02"}]
+    rows = [{}, CHICAGO, {"species": "Lepus europaeus"}, {"datetime": "2020-02-02"}, *unsure(2, 20)]
     assert records(*rows) == records(*rows[::-1])
 
 
