@@ -27,7 +27,7 @@ from homerange.geo.place import Place, SpeciesList
 from homerange.specialize.graph import find_class_rows
 from homerange.specialize.records import counts_for
 from homerange.specialize.species import SpeciesTable
-from homerange.world.tables import Evidence
+from homerange.world.tables import PUBLISHED_LEVEL, Evidence
 from homerange.world.weights import read_tensor
 from homerange.world.world import World
 
@@ -66,8 +66,9 @@ def judged_photos(world: World, table: SpeciesTable) -> Judged:
         table: The species of the place.
 
     Returns:
-        Test photos only. A photo was taken at the place where a record of it would count there;
-        its species need not be on the list, and it may be an outcome.
+        Test photos only. A photo was taken at the place where a record of it would count there,
+        as certain as its cell is fine; its species need not be on the list, and it may be an
+        outcome.
     """
     here = _cells_here(table.place, Evidence.cells(world.path))
     photos = Evidence.read(
@@ -117,9 +118,15 @@ def answer(
 def _cells_here(place: Place, cell_N: NDArray[np.uint64]) -> NDArray[np.uint64]:
     if isinstance(place, SpeciesList):
         return cell_N[:0]
-    # A photo is in a coarse cell because its coordinates are as uncertain as that cell is wide.
-    edge_km_N = np.array([mean_edge_km(level) for level in cell_level(cell_N).tolist()])
-    return cell_N[counts_for(place, cell_N, edge_km_N)]
+    # Every photo is in a cell of level 8 at best, however exact its coordinates are; it is in a
+    # coarser one because they are about as uncertain as that cell is wide.
+    unsure_km_N = np.array(
+        [
+            mean_edge_km(level) if level < PUBLISHED_LEVEL else 0.0
+            for level in cell_level(cell_N).tolist()
+        ]
+    )
+    return cell_N[counts_for(place, cell_N, unsure_km_N)]
 
 
 def _head(

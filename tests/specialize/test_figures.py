@@ -10,7 +10,7 @@ from onnx import numpy_helper
 
 from homerange.errors import WorldError
 from homerange.geo.cells import cell_ids
-from homerange.geo.place import SpeciesList
+from homerange.geo.place import Cell, Circle, SpeciesList
 from homerange.specialize.cut import cut_classes
 from homerange.specialize.evidence import judged_photos
 from homerange.specialize.figures import MEASURED_FROM, measure, score
@@ -241,6 +241,31 @@ def test_a_photo_in_a_coarse_cell_is_not_of_a_small_place(tmp_path):
     world = hand_world(tmp_path, evidence)
     _, figures = judged(world, SERENGETI)
     assert figures.rows[0].at_place.photos == 1
+
+
+def cell_of(latlon, level):
+    return Cell(int(cell_ids(np.array([latlon]), level)[0]))
+
+
+@pytest.mark.parametrize(
+    "place",
+    [Circle(*HERE, radius_km=20), Circle(*HERE, radius_km=1), cell_of(HERE, 8), cell_of(HERE, 10)],
+    ids=["20 km", "1 km", "cell of level 8", "cell of level 10"],
+)
+def test_a_place_smaller_than_the_cells_of_a_world_has_the_photos_of_its_cell(tmp_path, place):
+    evidence = photos(
+        (LION, HERE, "test", (0, 0)),
+        (RACCOON, HERE, "test", (0, 0)),  # off the list: an error of the package
+        (LION, (-4.33, 34.83), "test", (0, 0)),  # 222 km to the south
+        (LION, HERE, "test", (0, 0)),
+    )
+    evidence.cell[3] = cell_of(HERE, 7).cell  # more than 36 km uncertain: nobody knows
+    world = hand_world(tmp_path, evidence)
+    _, figures = judged(world, place, include=["Panthera leo"])
+    assert (figures.photos_on_list, figures.photos_off_list) == (3, 1)
+    for row in figures.rows:
+        assert row.at_place.photos == 2
+        assert row.on_species.photos == 4
 
 
 def test_without_any_test_photo_there_are_sizes_only(tmp_path):
