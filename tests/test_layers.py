@@ -15,7 +15,7 @@ from PIL import Image
 import homerange
 
 PACKAGE = Path(homerange.__file__).parent
-FREE = {"__init__", "errors", "extras", "progress"}
+FREE = {"__init__", "errors", "extras", "output", "progress"}
 MAY_IMPORT = {
     "geo": set(),
     "data": {"geo"},

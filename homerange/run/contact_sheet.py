@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 from homerange import __version__
 from homerange.data.images import read_rgb
 from homerange.errors import ImageError
-from homerange.world.atomic import atomic_file
+from homerange.output import atomic_file
 
 __all__ = ["SheetEntry", "is_contact_sheet", "write_contact_sheet"]
 

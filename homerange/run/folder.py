@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from homerange.errors import ConfigError, RunError
+from homerange.output import atomic_file, obstacle
 from homerange.progress import progress
 from homerange.run.contact_sheet import is_contact_sheet, write_contact_sheet
 from homerange.run.journal import Identity, Journal, Listing, journal_path
@@ -24,7 +25,6 @@ from homerange.run.session import Session
 from homerange.run.sheet_entries import choose_entries
 from homerange.run.sources import SUFFIXES, Photo, find_photos, source_root
 from homerange.run.summary import Accuracy, PredictSummary, count_answers
-from homerange.world.atomic import atomic_file
 from homerange.world.place_package import PlacePackage
 
 __all__ = ["Format", "predict"]
@@ -147,14 +147,11 @@ def _check_sheet(sheet: Path) -> None:
 
 
 def _check_place(path: Path) -> None:
-    """Find out before hours of work, not after, that a file cannot be written."""
     folder = path.parent
     if not folder.is_dir():
         raise RunError(f"{path}: there is no folder {folder}. Make it, or choose another output")
-    if path.is_dir():
-        raise RunError(f"{path}: is a folder; expected the name of a file to write")
-    if not os.access(folder, os.W_OK):
-        raise RunError(f"{path}: the folder {folder} cannot be written to. Choose another output")
+    if found := obstacle(path):
+        raise RunError(f"{path}: {found}")
 
 
 def _photos(source: Path, sheet: Path | None) -> Iterator[Photo]:

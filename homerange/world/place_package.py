@@ -20,7 +20,7 @@ from homerange import __version__
 from homerange.data.images import Preprocessing
 from homerange.data.names import OUTCOMES
 from homerange.errors import HomerangeError, PackageError
-from homerange.world.atomic import atomic_file
+from homerange.output import atomic_file
 from homerange.world.sealed_zip import MAX_TOTAL_BYTES, pack, unpack
 
 __all__ = [

@@ -15,14 +15,14 @@ from homerange import __version__
 from homerange.data.images import Preprocessing
 from homerange.data.names import OUTCOMES
 from homerange.errors import WorldError
-from homerange.world.atomic import atomic_file
+from homerange.output import atomic_file
 from homerange.world.description import Description, Graph
 from homerange.world.tables import Evidence, Occurrence, Profile, Taxa
 
 __all__ = ["WORLD_FILES", "WORLD_VERSION", "StoredFile", "World", "open_world", "seal_world"]
 
 WORLD_FORMAT = "homerange-world"
-WORLD_VERSION = 1
+WORLD_VERSION = 2
 GRAPH_FILE = "graph.onnx"
 WEIGHTS_FILE = "weights.safetensors"
 WORLD_FILES = (
@@ -173,12 +173,14 @@ def _read_json(path: Path) -> tuple[dict[str, object], str]:
     if not isinstance(content, dict) or content.pop("format", None) != WORLD_FORMAT:
         raise WorldError(f'{file}: does not say "format": "{WORLD_FORMAT}". {_AGAIN}')
     version = content.pop("version", None)
-    if version != WORLD_VERSION:
+    if version not in (1, WORLD_VERSION):
         raise WorldError(
-            f"{file}: is a world of version {version!r}; homerange {__version__} reads version "
-            f"{WORLD_VERSION}. Install the homerange that made it "
+            f"{file}: is a world of version {version!r}; homerange {__version__} reads versions 1 "
+            f"to {WORLD_VERSION}. Install the homerange that made it "
             f"({content.get('homerange', 'unknown')}), or publish the world again"
         )
+    if version == 1 and isinstance(content.get("graph"), dict):
+        content["graph"] = {"experts": []} | content["graph"]  # version 1 knew dense worlds only
     return content, hashlib.sha256(data).hexdigest()
 
 
