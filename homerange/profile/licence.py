@@ -8,33 +8,83 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from homerange.data.manifest import Manifest
 from homerange.errors import WorldError
 from homerange.world.description import Licence
 
-__all__ = ["licence_of"]
+__all__ = ["licence_of", "licence_rows"]
 
-# From the strictest to the freest; the first pattern that matches decides.
+LEARNT_FROM = ("train", "val")
+"""Splits that training looks at; val chooses the moment to stop."""
+
+# From the strictest to the freest; the first pattern that matches a licence decides. Patterns see
+# what ``_plain`` makes of the words of a source.
 ORDER = (
-    ("CC BY-NC-ND", r"by.?nc.?nd"),
-    ("CC BY-ND", r"by.?nd"),
-    ("CC BY-NC-SA", r"by.?nc.?sa"),
-    ("CC BY-NC", r"by.?nc|non.?commercial"),
-    ("GPL", r"\bA?GPL"),
-    ("CC BY-SA", r"by.?sa|odbl"),
-    ("CC BY", r"cc.?by|odc.?by|licenses/by/"),
-    ("CDLA-Permissive", r"cdla"),
-    ("Apache-2.0", r"apache"),
-    ("MIT", r"\bMIT\b|bsd"),
-    ("CC0", r"cc.?0|public.?domain|pddl"),
+    ("all rights reserved", r"\ball rights\b"),
+    ("CC BY-NC-ND", r"\bnc\b.*\bnd\b|\bnd\b.*\bnc\b"),
+    ("CC BY-ND", r"\bnd\b"),
+    ("CC BY-NC-SA", r"\bnc\b.*\bsa\b|\bsa\b.*\bnc\b"),
+    ("CC BY-NC", r"\bnc\b"),
+    ("AGPL", r"\bagpl|\baffero\b"),
+    ("GPL", r"\bgpl|(?<!lesser )\bgeneral public\b"),
+    ("ODbL", r"\bodbl\b|\bopen database\b"),
+    ("CC BY-SA", r"\bsa\b"),
+    ("CDLA-Sharing", r"\bcdla (?:dev )?sharing\b"),
+    ("ODC-By", r"\b(?:odc|open data commons) by\b"),
+    ("CC BY", r"\b(?:cc|commons|licenses) by\b|^by(?: \d|$)"),
+    ("CDLA-Permissive", r"\bcdla (?:dev )?permissive\b"),
+    ("Apache-2.0", r"\bapache\b"),
+    ("BSD", r"\bbsd\b"),
+    ("MIT", r"\bmit\b"),
+    ("CC0", r"\bcc 0\b|\b(?:cc|commons|publicdomain) zero\b"),
+    ("PDDL", r"\bpddl\b|\bopen data commons public domain\b"),
+    ("public domain", r"\bpublic ?domain\b"),
 )
+
+# Spelt-out words and the short ones that patterns know, in the order of replacing.
+_SHORT = (
+    (r"[^a-z0-9]+", " "),
+    (r"(?<=[a-z])(?=\d)", " "),
+    (r"\bno[nt]? ?(?:for )?(?:any )?commercial\w*", "nc"),
+    (r"\bno ?deriv\w*", "nd"),
+    (r"\bshare ?alike\b", "sa"),
+    (r"\battribution\b", "by"),
+    (r"\bcommunity data licen[cs]e agreement\b", "cdla"),
+    (r"\b(?:cc|by|nc|nd|sa){2,}\b", lambda run: " ".join(re.findall("..", run[0]))),
+)
+
+
+def licence_rows(photos: Manifest, *, teacher: bool) -> list[str | None]:
+    """List the licences of the photos that a world comes from.
+
+    Args:
+        photos: The photos of the training.
+        teacher: Whether a teacher was learnt from. Then photos of train and val without a label
+            were learnt from too.
+
+    Returns:
+        Licence of each labelled photo, and with a teacher of each photo that was learnt from.
+    """
+    columns = (photos.strings(name) for name in ("species", "split", "licence"))
+    return [
+        licence
+        for species, split, licence in zip(*columns, strict=True)
+        if species is not None or (teacher and split in LEARNT_FROM)
+    ]
 
 
 def licence_of(rows: Sequence[str | None], *, otherwise: str | None = None) -> Licence:
     """Compute the licence of a world from those of its photos.
 
+    Each licence is known by its short name, its address or its name spelt out.
+
     Args:
         rows: Licence of each photo, in the words of its source.
         otherwise: What the publisher states for photos without one.
+
+    Returns:
+        The strictest licence by its short name, or in the words of its source where nobody knows
+        it; and the photos by licence, in the words of their source.
 
     Raises:
         WorldError: If photos state no licence and the publisher states none either.
@@ -42,6 +92,8 @@ def licence_of(rows: Sequence[str | None], *, otherwise: str | None = None) -> L
     Example:
         >>> licence_of(["MIT", "CC BY-NC 4.0", "CC0"]).weights
         'CC BY-NC'
+        >>> licence_of(["Creative Commons Attribution-ShareAlike 3.0"]).weights
+        'CC BY-SA'
     """
     stated = [row or otherwise for row in rows]
     missing = sum(not row for row in stated)
@@ -59,7 +111,14 @@ def licence_of(rows: Sequence[str | None], *, otherwise: str | None = None) -> L
 
 def _rank(licence: str) -> int:
     """Return the place in ORDER, or -1, before all others, for a licence that is not there."""
-    for rank, (_, pattern) in enumerate(ORDER):
-        if re.search(pattern, licence, re.IGNORECASE):
-            return rank
-    return -1
+    plain = _plain(licence)
+    matches = (rank for rank, (_, pattern) in enumerate(ORDER) if re.search(pattern, plain))
+    return next(matches, -1)
+
+
+def _plain(licence: str) -> str:
+    """Write a licence in small letters, single spaces and short words: ``cc by nc 4 0``."""
+    plain = licence.casefold()
+    for pattern, short in _SHORT:
+        plain = re.sub(pattern, short, plain)
+    return plain.strip()

@@ -17,7 +17,7 @@ from homerange.model.checkpoint import WEIGHTS, CheckpointConfig, load_checkpoin
 from homerange.model.network import SpeciesNetwork
 from homerange.profile.export import GRAPH, INPUT, OUTPUT, export_graph
 from homerange.profile.fold import fold_batch_norm
-from homerange.profile.licence import licence_of
+from homerange.profile.licence import licence_of, licence_rows
 from homerange.profile.records import evidence, occurrence, profile_counts
 from homerange.profile.taxa import taxa
 from homerange.specialize.count import count_macs, count_parameters
@@ -74,7 +74,8 @@ def publish(
             f"homerange train dense MANIFEST --set start={checkpoint}/{WEIGHTS}"
         )
     photos = Manifest.read(manifest)
-    terms = licence_of(photos.labelled().strings("licence"), otherwise=licence)
+    rows = licence_rows(photos, teacher=bool(config.recipe.get("teacher")))
+    terms = licence_of(rows, otherwise=licence)
     judged = _judged(photos, manifest)
     network = fold_batch_norm(network)
     answers = infer(network, config, judged, title="profile")

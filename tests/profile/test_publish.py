@@ -1,7 +1,9 @@
 """Publishing a world: its profile is what running the network gives, and what is refused."""
 
 import json
+import shutil
 from collections import Counter, defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -14,7 +16,7 @@ from homerange.data.images import prepare
 from homerange.data.manifest import Manifest
 from homerange.errors import CheckpointError, ManifestError, WorldError
 from homerange.geo.cells import cell_ids
-from homerange.model.checkpoint import CheckpointConfig, load_checkpoint, save_weights
+from homerange.model.checkpoint import CheckpointConfig, load_checkpoint, read_config, save_weights
 from homerange.model.network import pixels_to_input
 from homerange.profile.publish import publish
 from homerange.train.evaluate import evaluate
@@ -211,9 +213,14 @@ def quick(plain, monkeypatch):
         assert input_px == 96
         for name in ("graph.onnx", "weights.safetensors"):
             (folder / name).write_bytes((plain.world / name).read_bytes())
+        return []  # no experts
 
     monkeypatch.setattr(module, "export_graph", copy)
-    return lambda manifest, output, **how: publish(plain.checkpoint, manifest, output, **how)
+
+    def run(manifest, output, checkpoint=plain.checkpoint, **how):
+        return publish(checkpoint, manifest, output, **how)
+
+    return run
 
 
 def test_photos_that_cannot_be_read_and_species_that_are_not_known_are_left_out(quick, tmp_path):
@@ -240,6 +247,24 @@ def test_a_stated_licence_fills_the_gaps(quick, tmp_path):
     found = open_world(tmp_path / "world").description
     assert (found.licence.weights, found.licence.rows) == ("CC BY-NC", {"CC BY-NC 4.0": 6})
     assert found.metrics == {}  # no test photo, so nothing is claimed
+
+
+def test_photos_that_only_a_teacher_was_asked_about_bind_the_world_too(quick, plain, tmp_path):
+    path = tiny_manifest(tmp_path, train=4, val=2, test=0)
+    whole = Manifest.read(path)
+    rows = whole.table.to_pylist()
+    rows[0] |= {"species": None, "licence": "Attribution-NonCommercial 4.0"}
+    manifest_of(rows, whole.root).write(path)
+    quick(path, tmp_path / "of labels")
+    assert open_world(tmp_path / "of labels").description.licence.rows == {"CC0-1.0": 5}
+    taught = tmp_path / "taught"
+    shutil.copytree(plain.checkpoint, taught)
+    config = read_config(taught)
+    replace(config, recipe={**config.recipe, "teacher": "lite0"}).write(taught)
+    quick(path, tmp_path / "of a teacher", checkpoint=taught)
+    found = open_world(tmp_path / "of a teacher").description.licence
+    assert found.weights == "CC BY-NC"
+    assert found.rows == {"Attribution-NonCommercial 4.0": 1, "CC0-1.0": 5}
 
 
 def test_world_json_is_plain_json(plain):
