@@ -38,6 +38,12 @@ MEMBERS = ("MODEL_CARD.md", "labels.txt", "manifest.toml", "model.onnx", "place.
 MAX_PLACE_JSON_BYTES = 32 * 10**6
 """Bound before parsing; 5,089 species with their reasons need about 2 MB."""
 
+PLACE_KEYS = frozenset(
+    "format version name created homerange place species outcomes labels experts thresholds "
+    "preprocessing graph parent figures files".split()
+)
+GRAPH_KEYS = frozenset(("input", "output"))
+
 _REMAKE = "Copy or download it again, or make it again with: homerange get"
 
 
@@ -129,6 +135,7 @@ def _parse(data: bytes, path: Path) -> PlacePackage:
     except PackageError as error:
         raise PackageError(f"{path}: {error}. {_REMAKE}") from error
     place = _load_place(members["place.json"], path)
+    _check_keys(place, path)
     _check_files(place, members, path)
     labels = _strings(place, "labels", path)
     outcomes = _strings(place, "outcomes", path)
@@ -175,14 +182,38 @@ def _load_place(data: bytes, path: Path) -> dict[str, object]:
     if place.get("version") != PACKAGE_VERSION:
         raise PackageError(
             f"{path}: is a place package of version {place.get('version')!r}; homerange "
-            f"{__version__} reads version {PACKAGE_VERSION}. Install the homerange that made it "
-            f"({place.get('homerange', 'unknown')}), or make it again with: homerange get"
+            f"{__version__} reads version {PACKAGE_VERSION}. {_use_its_maker(place)}"
         )
     return place
 
 
+def _use_its_maker(place: Mapping[str, object]) -> str:
+    return (
+        f"Install the homerange that made it ({place.get('homerange', 'unknown')}), or make it "
+        "again with: homerange get"
+    )
+
+
 def _no_number(name: str) -> object:
     raise ValueError(f"{name} is no JSON number")  # Python reads it, no other reader does
+
+
+def _check_keys(place: Mapping[str, object], path: Path) -> None:
+    """Refuse what this version does not know: run without it, the model would answer otherwise."""
+    graph = _object(place, "graph", path)
+    unknown = [*(set(place) - PLACE_KEYS), *(f"graph.{key}" for key in set(graph) - GRAPH_KEYS)]
+    if unknown:
+        raise PackageError(
+            f"{path}: place.json has the key {min(unknown)!r}, which homerange {__version__} does "
+            f"not know and cannot obey. {_use_its_maker(place)}"
+        )
+    if "experts" in place:
+        _object(place, "experts", path)
+    if "thresholds" in place and _object(place, "thresholds", path):
+        raise PackageError(
+            f"{path}: place.json has thresholds, which homerange {__version__} does not apply; "
+            f"expected none. {_use_its_maker(place)}"
+        )
 
 
 def _check_files(place: dict[str, object], members: dict[str, bytes], path: Path) -> None:

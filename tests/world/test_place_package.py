@@ -180,6 +180,41 @@ def test_another_version_says_what_to_do(package):
     assert "(0.9.0), or make it again with: homerange get" in message
 
 
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"crop": {"bottom": 0.1}}, "crop"),
+        ({"zoom": 2, "crop": {}}, "crop"),  # the first of the alphabet
+        ({"graph": {"input": "image", "output": "logits", "mask": "m"}}, "graph.mask"),
+    ],
+)
+def test_a_key_that_nobody_knows_is_refused_rather_than_ignored(package, changes, key):
+    message = refusal(with_place(package, homerange="0.1.9", **changes))
+    assert f"place.json has the key {key!r}, which homerange" in message
+    assert "does not know and cannot obey" in message
+    assert "(0.1.9), or make it again with: homerange get" in message
+
+
+def test_thresholds_are_refused_as_long_as_nobody_applies_them(package):
+    assert read_package(with_place(package, thresholds={})).place["thresholds"] == {}
+    message = refusal(with_place(package, thresholds={"Panthera leo": 0.7}))
+    assert "place.json has thresholds, which homerange" in message
+    assert "does not apply; expected none. Install the homerange that made it (0.1.0)" in message
+
+
+def test_experts_may_say_anything_about_the_model(package):
+    experts = {"layers": [{"kept": [0, 3]}]}
+    assert read_package(with_place(package, experts=experts)).place["experts"] == experts
+
+
+def test_what_this_version_cannot_obey_is_never_written(tmp_path):
+    path = tmp_path / "a.homerange"
+    for changes in ({"crop": 1}, {"thresholds": {"blank": 0.5}}):
+        with pytest.raises(PackageError, match=r"place.json has "):
+            write_package(path, place=a_place(**changes), members=the_members())
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_another_format_is_refused(package):
     expected = 'place.json does not say "format": "homerange-place"'
     assert expected in refusal(with_place(package, format="zip"))
@@ -269,6 +304,8 @@ def test_other_ways_of_packing_are_refused(package):
         ({"graph": {"input": "image"}}, "lacks the text 'output'"),
         ({"preprocessing": []}, "lacks the object 'preprocessing'"),
         ({"preprocessing": {"sharpen": 3}}, "cannot prepare photos as the package asks"),
+        ({"experts": []}, "lacks the object 'experts'"),
+        ({"thresholds": []}, "lacks the object 'thresholds'"),
         ({"files": None}, "lacks the object 'files'"),
         ({"files": {"model.onnx": {}}}, "gives hashes of ['model.onnx']"),
     ],
