@@ -36,6 +36,7 @@ __all__ = [
     "Splits",
     "assign_splits",
     "groups_N",
+    "reunite",
 ]
 
 BURST_GAP_S = 60.0
@@ -90,6 +91,28 @@ def assign_splits(
     names_N[order_N] = np.array(SPLITS, dtype=object)[dealer.code_N]
     notes = [*_group_notes(ordered, group_N, divided), *_class_notes(dealer.count_KS, classes)]
     return Splits(names_N.tolist(), notes)
+
+
+def reunite(manifest: Manifest) -> tuple[list[str | None], int]:
+    """Give each group that stands on several sides of given splits one of them.
+
+    The first of train, val and test wins: val and test must not see its neighbours.
+
+    Args:
+        manifest: The rows, with their splits.
+
+    Returns:
+        Split of each row, and the number of groups that were divided.
+
+    Raises:
+        ManifestError: If the manifest has a split of another name.
+    """
+    group_N = groups_N(manifest)
+    given_N = np.array([_split_code(name) for name in manifest.strings("split")], dtype=np.int64)
+    first_G, divided_G = _sides(group_N, given_N)
+    code_N = np.where(divided_G[group_N], first_G[group_N], given_N)
+    names = [None if code < 0 else SPLITS[code] for code in code_N.tolist()]
+    return names, int(divided_G.sum())
 
 
 def groups_N(manifest: Manifest) -> _Ints:
@@ -208,15 +231,19 @@ class _Dealer:
 
 def _given_groups(group_N: _Ints, given_N: _Ints) -> tuple[_Ints, int]:
     """Let rows without a split follow their group; count the groups given on two sides."""
-    lowest_G = np.full(int(group_N.max()) + 1, len(SPLITS))
+    first_G, divided_G = _sides(group_N, given_N)
+    # In a divided group a row without a split joins train: test must not see its neighbours.
+    return np.where(given_N >= 0, given_N, first_G[group_N]), int(divided_G.sum())
+
+
+def _sides(group_N: _Ints, given_N: _Ints) -> tuple[_Ints, NDArray[np.bool_]]:
+    """Find the first split that is given in each group, -1 for none, and the divided groups."""
+    lowest_G = np.full(int(group_N.max(initial=-1)) + 1, len(SPLITS))
     highest_G = np.full_like(lowest_G, -1)
     known_N = given_N >= 0
     np.minimum.at(lowest_G, group_N[known_N], given_N[known_N])
     np.maximum.at(highest_G, group_N[known_N], given_N[known_N])
-    divided = int(((highest_G >= 0) & (lowest_G != highest_G)).sum())
-    # In a divided group a row without a split joins train: test must not see its neighbours.
-    follow_N = np.where(highest_G >= 0, lowest_G, -1)[group_N]
-    return np.where(known_N, given_N, follow_N), divided
+    return np.where(highest_G >= 0, lowest_G, -1), (highest_G >= 0) & (lowest_G != highest_G)
 
 
 def _row_order(manifest: Manifest) -> _Ints:
