@@ -45,12 +45,12 @@ def explain(error: ModuleNotFoundError) -> ExtraNotInstalled | None:
 
     Example:
         >>> print(explain(ModuleNotFoundError("No module named 'onnx'", name="onnx")))
-        this needs onnx, which is not installed. Run: pip install 'homerange[get]'
+        this needs onnx, which is not installed. Run in homerange's folder: pip install '.[get]'
     """
     module = (error.name or "").split(".")[0]
     if module not in EXTRA_OF:
         return None
     return ExtraNotInstalled(
         f"this needs {module}, which is not installed. "
-        f"Run: pip install 'homerange[{EXTRA_OF[module]}]'"
+        f"Run in homerange's folder: pip install '.[{EXTRA_OF[module]}]'"
     )

@@ -72,7 +72,8 @@ def test_a_verb_that_needs_more_says_what_to_install(base, tmp_path):
     done = _run(base, "-m", "homerange.cli", "import", "table", str(table), "-o", "m.parquet")
     assert done.returncode == 1
     assert done.stderr.strip() == (
-        "Error: this needs pyarrow, which is not installed. Run: pip install 'homerange[train]'"
+        "Error: this needs pyarrow, which is not installed. "
+        "Run in homerange's folder: pip install '.[train]'"
     )
 
 

@@ -224,7 +224,7 @@ def test_a_package_that_is_not_installed_is_named_with_the_command_that_installs
     monkeypatch.setitem(sys.modules, "duckdb", None)
     result = run("species", "--world", world, *SERENGETI)
     assert result.exit_code == 1
-    assert "pip install 'homerange[get]'" in the_error(result)
+    assert "pip install '.[get]'" in the_error(result)
 
 
 def test_a_run_that_is_stopped_says_how_to_go_on(photos, package, tmp_path, monkeypatch):

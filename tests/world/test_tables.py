@@ -201,5 +201,5 @@ def test_without_duckdb_the_command_that_installs_it_is_told(tmp_path, monkeypat
         return real(name)
 
     monkeypatch.setattr("importlib.import_module", without_duckdb)
-    with pytest.raises(ExtraNotInstalled, match=r"pip install 'homerange\[get\]'"):
+    with pytest.raises(ExtraNotInstalled, match=r"pip install '\.\[get\]'"):
         Taxa.read(tmp_path)
