@@ -5,6 +5,7 @@ the world's evidence says how good that model is; the package holds both.
 """
 
 import time
+import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from pathlib import Path
 from homerange import __version__
 from homerange.errors import PackageError
 from homerange.geo.place import Place
+from homerange.output import obstacle, writing
 from homerange.specialize.card import model_card
 from homerange.specialize.cut import cut_classes
 from homerange.specialize.figures import Figures, measure
@@ -54,13 +56,14 @@ def specialize(
     Args:
         world: The folder of a world.
         place: A circle, an S2 cell, or a list of species.
-        output: The package to write, for example ``serengeti.homerange``; replaced if it exists.
+        output: The package to write, for example ``serengeti.homerange``; a package of
+            that name is replaced, another file is not.
         name: Name of the package; without it the name of the file.
         include: Scientific names to add to the species of the place.
         exclude: Scientific names to leave out.
 
     Raises:
-        PackageError: If ``output`` cannot be written.
+        PackageError: If ``output`` cannot be written, or is there and is no package.
         WorldError: If the world is missing, damaged or cannot be cut.
         PlaceError: If the world has no records there.
         SpeciesError: If a species is not one that the world knows.
@@ -69,23 +72,21 @@ def specialize(
     start = time.perf_counter()
     path = Path(output)
     name = name or path.name.removesuffix(".homerange")
-    if not path.parent.is_dir():
-        raise PackageError(f"{path}: there is no folder {path.parent}; make it first")
+    _check_output(path)
     opened = open_world(world)
     table = species_at(opened, place, include=include, exclude=exclude)
     model = cut_classes(opened, table.class_index_K)
     figures = measure(opened, table, model)
     card = model_card(name, opened, table, figures)
-    sha256 = write_package(
-        path,
-        place=_place_json(name, opened, table, figures),
-        members={
-            "model.onnx": model,
-            "MODEL_CARD.md": card.encode(),
-            "labels.txt": "".join(f"{label}\n" for label in table.labels).encode(),
-            "manifest.toml": sparrow_manifest(name, opened.preprocessing).encode(),
-        },
-    )
+    members = {
+        "model.onnx": model,
+        "MODEL_CARD.md": card.encode(),
+        "labels.txt": "".join(f"{label}\n" for label in table.labels).encode(),
+        "manifest.toml": sparrow_manifest(name, opened.preprocessing).encode(),
+    }
+    with writing(path, PackageError):
+        place_json = _place_json(name, opened, table, figures)
+        sha256 = write_package(path, place=place_json, members=members)
     return Specialized(
         path=path,
         sha256=sha256,
@@ -95,6 +96,24 @@ def specialize(
         card=card,
         seconds=time.perf_counter() - start,
     )
+
+
+def _check_output(path: Path) -> None:
+    """Refuse, before any work, what cannot be written or would replace a file that is not ours."""
+    if not path.parent.is_dir():
+        raise PackageError(f"{path}: there is no folder {path.parent}; make it first")
+    if found := obstacle(path):
+        raise PackageError(f"{path}: {found}")
+    if path.exists() and not _is_package(path):
+        raise PackageError(f"{path}: exists and is no place package. Choose another output")
+
+
+def _is_package(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as file:
+            return "place.json" in file.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def _place_json(

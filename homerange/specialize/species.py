@@ -131,7 +131,7 @@ def _recorded(world: World, place: Circle | Cell, *, others: int) -> _Found:
         c: _with_records(world, c, int(records.count_C[c]), float(records.nearest_km_C[c]))
         for c in np.flatnonzero(records.count_C).tolist()
     }
-    return _Found(found, outside, _doubts(int(records.count_C.sum()), len(found)))
+    return _Found(found, outside, _doubts(place, int(records.count_C.sum()), len(found)))
 
 
 def _classes(world: World, species_N: NDArray[np.object_]) -> NDArray[np.int64]:
@@ -185,15 +185,19 @@ def _table(
     )
 
 
-def _doubts(records: int, species: int) -> tuple[str, ...]:
+def _doubts(place: Circle | Cell, records: int, species: int) -> tuple[str, ...]:
     if records >= FEW_RECORDS:
         return ()
     number = f"at least {records}" if records else "no"
     return (
         f"few records: {species} species with {number} records in all, so the list is probably "
         "incomplete. Compare it with a list of the region and add species with --include, or take "
-        "a larger --radius-km",
+        f"a {_wider(place)}",
     )
+
+
+def _wider(place: Circle | Cell) -> str:
+    return "larger --radius-km" if isinstance(place, Circle) else "coarser cell with --s2"
 
 
 def _nothing_here(
@@ -211,6 +215,6 @@ def _nothing_here(
     others = f". Recorded there, but unknown to the world: {', '.join(outside[:5])}"
     return (
         f"no record counts for {place.describe()}: looked for the {species} species of the world "
-        f"{world.description.name!r}; {near}{others if outside else ''}. Take a larger "
-        "--radius-km, or name the species yourself with --species FILE or --include"
+        f"{world.description.name!r}; {near}{others if outside else ''}. Take a "
+        f"{_wider(place)}, or name the species yourself with --species FILE or --include"
     )

@@ -154,6 +154,27 @@ def test_a_missing_folder_is_said_before_any_work(tmp_path):
         specialize(tmp_path / "no world", SERENGETI, tmp_path / "nowhere" / "x.homerange")
 
 
+def test_a_folder_and_files_that_are_no_package_are_left_alone_before_any_work(world, tmp_path):
+    with pytest.raises(PackageError, match=r"is a folder; expected the name of a file to write"):
+        specialize(tmp_path / "no world", SERENGETI, tmp_path)
+    names = tmp_path / "names.txt"
+    names.write_text("Panthera leo\n")
+    for path in (names, world / "graph.onnx", world / "world.json"):
+        before = path.read_bytes()
+        with pytest.raises(PackageError, match=r"exists and is no place package\. Choose another"):
+            specialize(world, SERENGETI, path)
+        assert path.read_bytes() == before
+
+
+def test_a_package_that_cannot_be_written_is_an_error_of_ours(world, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("homerange.specialize.specialize.write_package", full)
+    with pytest.raises(PackageError, match=r"x\.homerange: cannot be written \(No space left"):
+        specialize(world, SERENGETI, tmp_path / "x.homerange")
+
+
 def test_getting_a_model_loads_no_torch_pyarrow_or_pandas(world, tmp_path):
     code = (
         "import sys\n"

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from homerange.errors import PlaceError, SpeciesError
-from homerange.geo.cells import cell_ids
+from homerange.geo.cells import cell_ids, parse_cell
 from homerange.geo.place import Cell, Circle, SpeciesList
 from homerange.specialize.species import species_at
 from homerange.world.tables import COUNT_BAND_FROM, COUNT_BANDS, Occurrence, strings
@@ -204,6 +204,15 @@ def test_a_place_without_records_says_what_was_looked_for_and_what_to_do(world):
         "the world 'planet'; the nearest record of any of them is 1,000 km or more away. Take a "
         "larger --radius-km, or name the species yourself with --species FILE or --include"
     )
+
+
+def test_the_advice_for_a_cell_is_a_coarser_cell(world, tmp_path):
+    with pytest.raises(PlaceError, match=r"Take a coarser cell with --s2, or name the species"):
+        species_at(world, Cell(parse_cell("5/0000")))
+    few = world_with(tmp_path / "few", ("Panthera leo", -2.33, 34.83, 1, 0.0))
+    cell = Cell(int(cell_ids(np.array([[-2.33, 34.83]]), 5)[0]))
+    (warning,) = species_at(few, cell).warnings
+    assert warning.endswith("or take a coarser cell with --s2")
 
 
 def test_how_far_the_nearest_record_is_comes_in_bands(world):
