@@ -47,12 +47,13 @@ def test_an_input_is_never_the_output_under_any_name(tmp_path, link):
 def test_a_write_that_fails_is_an_error_of_ours_and_leaves_the_old_file(tmp_path):
     path = tmp_path / "m.parquet"
     path.write_text("old")
-    with (
-        pytest.raises(ManifestError, match=r"m\.parquet: cannot be written \(No space left"),
-        writing(path, ManifestError),
-        atomic_file(path) as file,
-    ):
-        file.write(b"half")
-        raise OSError(28, "No space left on device")
+
+    def write_half():
+        with writing(path, ManifestError), atomic_file(path) as file:
+            file.write(b"half")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(ManifestError, match=r"m\.parquet: cannot be written \(No space left"):
+        write_half()
     assert path.read_text() == "old"
     assert [one.name for one in tmp_path.iterdir()] == ["m.parquet"]

@@ -1,18 +1,22 @@
 """Lists of photos for ``predict`` and for other tools: a CSV of files with their known species."""
 
 import csv
+import io
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from homerange.data.manifest import Manifest
-from homerange.errors import PlaceError
+from homerange.errors import ManifestError, PlaceError
 from homerange.geo.cells import cell_ids, cell_level, contains
 from homerange.geo.place import Cell, Circle
 from homerange.geo.sphere import distance_km
+from homerange.output import atomic_file, writing
 
 __all__ = ["near", "write_photo_list"]
+
+_COLUMNS = ("file", "species", "latitude", "longitude")
 
 
 def near(manifest: Manifest, place: Circle | Cell) -> Manifest:
@@ -27,10 +31,11 @@ def near(manifest: Manifest, place: Circle | Cell) -> Manifest:
     if known_N.any():
         inside_N[known_N] = _inside(place, latlon_N2[known_N])
     if not inside_N.any():
+        wider = "larger --radius-km" if isinstance(place, Circle) else "coarser cell"
         raise PlaceError(
             f"none of {len(manifest):,} photos was taken here: {place.describe()}; "
             f"{int(known_N.sum()):,} of them have coordinates. "
-            "Try another place or a larger --radius-km"
+            f"Try another place or a {wider}"
         )
     return manifest.where(inside_N)
 
@@ -40,8 +45,11 @@ def write_photo_list(manifest: Manifest, path: Path) -> int:
 
     A photo with several observations gets the species of the first. Paths are absolute, so that
     the list can be moved.
+
+    Raises:
+        ManifestError: If the list cannot be written, or a photo is an address on the web; a list
+            of that name is then as it was.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     seen: set[str] = set()
     rows = zip(
         manifest.strings("image"),
@@ -49,16 +57,20 @@ def write_photo_list(manifest: Manifest, path: Path) -> int:
         manifest.latlon_N2().tolist(),
         strict=True,
     )
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["file", "species", "latitude", "longitude"])
-        for row, (image, species, latlon) in enumerate(rows):
-            if image is None or image in seen:
-                continue
-            seen.add(image)
-            known = ["" if np.isnan(value) else value for value in latlon]
-            writer.writerow([manifest.image_path(row).resolve().as_posix(), species or "", *known])
-    return len(seen)
+    lines: list[list[object]] = []
+    for row, (image, species, latlon) in enumerate(rows):
+        if image is None or image in seen:
+            continue
+        seen.add(image)
+        known = ["" if np.isnan(value) else value for value in latlon]
+        lines.append([manifest.image_path(row).resolve().as_posix(), species or "", *known])
+    with writing(path, ManifestError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(path) as file:
+            text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+            csv.writer(text).writerows([_COLUMNS, *lines])
+            text.detach()  # flushes, and leaves the file open to its owner
+    return len(lines)
 
 
 def _inside(place: Circle | Cell, latlon_N2: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -12,6 +12,7 @@ from homerange.data.checks import check
 from homerange.data.manifest import (
     Manifest,
     Refused,
+    check_output,
     schema,
     summary_lines,
     with_column,
@@ -158,6 +159,39 @@ def test_refused_rows_are_a_table_for_people(tmp_path):
     write_refused([Refused(7, "Zoé, 1.jpg", "no image")], tmp_path / "out" / "refused.csv")
     text = (tmp_path / "out" / "refused.csv").read_text(encoding="utf-8")
     assert text.splitlines() == ["row,image,reason", '7,"Zoé, 1.jpg",no image']
+
+
+def test_where_no_row_was_refused_no_report_of_an_earlier_import_stays(tmp_path):
+    path = tmp_path / "refused.csv"
+    write_refused([], path)
+    write_refused([Refused(7, "1.jpg", "no image")], path)
+    write_refused([], path)
+    assert not path.exists()
+
+
+def test_a_manifest_is_whole_or_as_it_was(manifest, tmp_path, monkeypatch):
+    path = tmp_path / "manifest.parquet"
+    manifest.write(path)
+
+    def half(_, file, **__):
+        file.write(b"PAR1")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pq, "write_table", half)
+    with pytest.raises(ManifestError, match=r"manifest.parquet: cannot be written \(No space left"):
+        manifest.write(path)
+    assert Manifest.read(path).table.equals(manifest.table)
+    assert [one.name for one in tmp_path.iterdir()] == ["manifest.parquet"]
+
+
+def test_an_output_that_is_a_folder_or_an_input_is_refused(tmp_path):
+    table = tmp_path / "t.csv"
+    table.write_text("image\n")
+    check_output(tmp_path / "m.parquet", table)
+    with pytest.raises(ManifestError, match=r"is a folder; expected the name of a file to write"):
+        check_output(tmp_path, table)
+    with pytest.raises(ManifestError, match=r"t\.csv: is read too .*, and would be lost"):
+        check_output(table, table)
 
 
 def test_the_summary_counts_photos_species_places_times_and_splits(manifest):

@@ -8,7 +8,7 @@ import pytest
 
 from homerange.data.manifest import Manifest, schema
 from homerange.data.photo_list import near, write_photo_list
-from homerange.errors import PlaceError
+from homerange.errors import ManifestError, PlaceError
 from homerange.geo.cells import parse_cell
 from homerange.geo.place import Cell, Circle
 
@@ -57,6 +57,13 @@ def test_a_place_without_photos_is_an_error_that_counts_them(manifest):
         near(manifest, Circle(0.0, 0.0, 50.0))
 
 
+def test_what_to_try_next_fits_the_kind_of_place(manifest):
+    with pytest.raises(PlaceError, match="Try another place or a larger --radius-km"):
+        near(manifest, Circle(0.0, 0.0, 50.0))
+    with pytest.raises(PlaceError, match="Try another place or a coarser cell"):
+        near(manifest, Cell(parse_cell("5/")))
+
+
 def test_photos_that_have_no_coordinates_are_nowhere(manifest):
     rows = Manifest(manifest.table.slice(4), manifest.root)
     with pytest.raises(PlaceError, match=r"none of 1 photos .* 0 of them have coordinates"):
@@ -83,3 +90,16 @@ def test_a_list_has_each_photo_once_with_its_first_species(tmp_path, monkeypatch
         {"file": f"{root}/s/1.jpg", "species": "Ñandú", "latitude": "", "longitude": ""},
         {"file": f"{root}/2.jpg", "species": "", "latitude": "-2.5", "longitude": "34.25"},
     ]
+
+
+def test_a_list_is_whole_or_as_it_was(manifest, tmp_path):
+    path = tmp_path / "list.csv"
+    write_photo_list(manifest, path)
+    before = path.read_text()
+    web = {"image": "https://example.org/1.jpg", "observation_id": "web"}
+    rows = pa.concat_tables([manifest.table, pa.Table.from_pylist([web], schema=schema())])
+    with pytest.raises(ManifestError, match=r"https://example.org/1.jpg is not on this machine"):
+        write_photo_list(Manifest(rows, manifest.root), path)
+    assert path.read_text() == before
+    with pytest.raises(ManifestError, match=r"list\.csv: cannot be written \("):
+        write_photo_list(manifest, path / "list.csv")

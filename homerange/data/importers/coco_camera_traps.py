@@ -177,6 +177,8 @@ def _read_json(path: Path) -> dict[str, object]:
         raise ManifestError(f"{path}: no such file") from error
     except ValueError as error:  # no JSON, or no UTF-8
         raise ManifestError(f"{path}: not a JSON file ({error})") from error
+    except OSError as error:  # a folder, or not ours to read
+        raise ManifestError(f"{path}: cannot be read ({error.strerror})") from error
     if not isinstance(content, dict):
         raise ManifestError(f"{path}: holds a {type(content).__name__}; expected a JSON object")
     return content

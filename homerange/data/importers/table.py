@@ -102,6 +102,8 @@ def import_table(
 
 
 def _read(source: Path) -> tuple[dict[str, _Cells], list[int], list[Refused], bool]:
+    if source.is_dir():
+        raise ManifestError(f"{source}: is a folder; expected a CSV or Parquet file")
     if not source.is_file():
         raise ManifestError(f"{source}: no such table")
     if source.suffix.lower() in {".parquet", ".pq"}:
@@ -143,6 +145,8 @@ def _read_csv(source: Path) -> tuple[dict[str, _Cells], list[int], list[Refused]
         raise ManifestError(
             f"{source}: cannot be read as a table ({error}). Save it as CSV in UTF-8, or Parquet"
         ) from error
+    except OSError as error:
+        raise ManifestError(f"{source}: cannot be read ({error.strerror})") from error
     if not lines:
         raise ManifestError(f"{source}: the table is empty; expected a header line and rows")
     names = [name.strip() for name in lines[0]]
