@@ -4,28 +4,26 @@ Verbs import their package when called, so ``homerange --help`` starts without t
 0 done, 1 nothing could be done, 2 wrong use, 3 done with some inputs refused.
 """
 
-import functools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from homerange import __version__
 from homerange.errors import HomerangeError
 from homerange.extras import explain
+from homerange.place_options import takes_area, takes_place
+from homerange.reports import check_import, finish_import, report_unreadable
 
 if TYPE_CHECKING:
-    from homerange.data.importers import Imported
     from homerange.geo.place import Cell, Circle, Place
-    from homerange.train.dataset import Unreadable
 
 __all__ = ["main"]
 
-SOME_REFUSED = 3
 FILE = click.Path(path_type=Path)
-Verb = Callable[..., Any]
 
 
 class _Group(click.Group):
@@ -59,50 +57,6 @@ def main() -> None:
     """
 
 
-def _takes_area(command: Verb) -> Verb:
-    """Give a verb the options that name an area, and hand it over as ``area`` (or None)."""
-
-    @functools.wraps(command)
-    def parsed(at: str | None, radius_km: float, s2: str | None, **rest: object) -> object:
-        """Read the place and call the verb."""
-        from homerange.geo.cells import parse_cell
-        from homerange.geo.place import Cell, parse_at
-
-        if at and s2:
-            raise click.UsageError("--at and --s2 name two places; give one")
-        area = Cell(parse_cell(s2)) if s2 else parse_at(at, radius_km) if at else None
-        return command(area=area, **rest)
-
-    at = click.option("--at", metavar="LAT,LON", help="Degrees, WGS 84, for example -2.33,34.83.")
-    radius = click.option(
-        "--radius-km", type=float, default=100.0, show_default=True, help="Around --at."
-    )
-    s2 = click.option("--s2", metavar="CELL", help="An S2 cell: its token (4c) or path (2/1).")
-    return at(radius(s2(parsed)))
-
-
-def _takes_place(command: Verb) -> Verb:
-    """Give a verb an area or a list of species as ``place``, with what to add and to leave out."""
-
-    @functools.wraps(command)
-    def parsed(area: "Circle | Cell | None", species: Path | None, **rest: object) -> object:
-        """Read the list or the area and call the verb."""
-        from homerange.geo.place import read_species_list
-
-        if (area is None) == (species is None):
-            raise click.UsageError("name one place: --at LAT,LON, --s2 CELL or --species FILE")
-        return command(place=read_species_list(species) if species else area, **rest)
-
-    listed = click.option("--species", type=FILE, help="A file with a scientific name per line.")
-    include = click.option(
-        "--include", multiple=True, metavar="NAME", help="Add a species; repeatable."
-    )
-    exclude = click.option(
-        "--exclude", multiple=True, metavar="NAME", help="Leave one out; repeatable."
-    )
-    return _takes_area(listed(include(exclude(parsed))))
-
-
 @main.group("import", cls=_Group)
 def import_() -> None:
     """Turn a data set into a manifest: one table of photos, places and species.
@@ -131,7 +85,8 @@ def import_table(
     from homerange.data.importers.table import import_table as run
 
     pairs = dict(_pair(text) for text in column)
-    _finish_import(run(source, photos=photos, columns=pairs, seed=seed), output)
+    check_import(output, source)
+    finish_import(run(source, photos=photos, columns=pairs, seed=seed), output)
 
 
 @import_.command("coco")
@@ -152,7 +107,8 @@ def import_coco(
     """
     from homerange.data.importers.coco_camera_traps import import_coco as run
 
-    _finish_import(run(source, photos=photos, gps=gps, seed=seed), output)
+    check_import(output, source, *([gps] if gps else []))
+    finish_import(run(source, photos=photos, gps=gps, seed=seed), output)
 
 
 @import_.command("join")
@@ -166,7 +122,8 @@ def import_join(sources: Sequence[Path], output: Path) -> None:
     """
     from homerange.data.importers.join import join_manifests
 
-    _finish_import(join_manifests(sources), output)
+    check_import(output, *sources)
+    finish_import(join_manifests(sources), output)
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -176,34 +133,21 @@ def _pair(text: str) -> tuple[str, str]:
     return ours, theirs
 
 
-def _finish_import(imported: "Imported", output: Path) -> None:
-    from homerange.data.manifest import summary_lines, write_refused
-
-    imported.manifest.write(output)
-    for line in (*summary_lines(imported.manifest), *imported.notes):
-        click.echo(line)
-    click.echo(f"manifest: {output}")
-    if imported.refused:
-        report = output.with_suffix(".refused.csv")
-        write_refused(imported.refused, report)
-        click.echo(f"{len(imported.refused):,} rows refused; reasons in {report}", err=True)
-        sys.exit(SOME_REFUSED)
-
-
 @main.command()
 @click.argument("manifest", type=FILE)
 @click.option("-o", "--output", type=FILE, required=True, help="The list to write, .csv.")
 @click.option("--split", type=click.Choice(["train", "val", "test"]), help="Only this split.")
-@_takes_area
+@takes_area
 def photos(manifest: Path, output: Path, split: str | None, area: "Circle | Cell | None") -> None:
     """List photos of a manifest with their known species, for predict or another tool.
 
     \b
     homerange photos manifest.parquet --split test --at -2.33,34.83 -o serengeti.csv
     """
-    from homerange.data.manifest import Manifest
+    from homerange.data.manifest import Manifest, check_output
     from homerange.data.photo_list import near, write_photo_list
 
+    check_output(output, manifest)
     chosen = Manifest.read(manifest)
     chosen = chosen.split(split) if split else chosen
     count = write_photo_list(near(chosen, area) if area else chosen, output)
@@ -247,12 +191,23 @@ def train_dense(
     from homerange.train.dense import train_dense as run
 
     config = TrainConfig.read(recipe, settings).with_teacher(teacher)
-    try:
+    with _says_how_to_go_on(output):
         trained = run(manifest, output, config, resume=resume)
-    except KeyboardInterrupt:
-        raise click.ClickException("stopped; go on with the same command and --resume") from None
     click.echo(f"{trained.photos:,} photos, {len(trained.classes):,} classes: {output}")
-    _report_unreadable(trained.unreadable, output)
+    report_unreadable(trained.unreadable, output / "refused-train.csv")
+
+
+@contextmanager
+def _says_how_to_go_on(checkpoint: Path) -> Iterator[None]:
+    """Explain, where the user stops a training, what the same command needs to go on."""
+    from homerange.train.loop import STATE
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        saved = (checkpoint / STATE).is_file()
+        way = "go on with the same command and --resume" if saved else "nothing is saved yet"
+        raise click.ClickException(f"stopped; {way}") from None
 
 
 @main.command()
@@ -272,7 +227,7 @@ def evaluate(checkpoint: Path, manifest: Path, split: str) -> None:
 
     evaluation = run(checkpoint, manifest, split=split)
     print_evaluation(evaluation)
-    _report_unreadable(evaluation.unreadable, checkpoint)
+    report_unreadable(evaluation.unreadable, checkpoint / f"refused-evaluate-{split}.csv")
 
 
 @main.command()
@@ -293,24 +248,12 @@ def profile(
 
     published = publish(checkpoint, manifest, output, name=name, licence=licence)
     click.echo(f"{published.classes:,} classes, {published.photos:,} photos judged: {output}")
-    _report_unreadable(published.unreadable, output)
-
-
-def _report_unreadable(unreadable: "Sequence[Unreadable]", folder: Path) -> None:
-    """Write the photos that could not be read, say so once, and leave with the code for that."""
-    if not unreadable:
-        return
-    from homerange.data.manifest import Refused, write_refused
-
-    report = folder / "refused.csv"
-    write_refused([Refused(bad.photo + 1, bad.image, bad.reason) for bad in unreadable], report)
-    click.echo(f"{len(unreadable):,} photos could not be read; reasons in {report}", err=True)
-    sys.exit(SOME_REFUSED)
+    report_unreadable(published.unreadable, output / "refused-profile.csv")
 
 
 @main.command()
 @click.option("--world", type=FILE, required=True, help="Folder of the world.")
-@_takes_place
+@takes_place
 def species(world: Path, place: "Place", include: Sequence[str], exclude: Sequence[str]) -> None:
     """List the species to expect at a place, each with the reason.
 
@@ -328,7 +271,7 @@ def species(world: Path, place: "Place", include: Sequence[str], exclude: Sequen
 @main.command()
 @click.option("--world", type=FILE, required=True, help="Folder of the world.")
 @click.option("-o", "--output", type=FILE, required=True, help="The package, NAME.homerange.")
-@_takes_place
+@takes_place
 def get(
     world: Path, output: Path, place: "Place", include: Sequence[str], exclude: Sequence[str]
 ) -> None:

@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import click
 import numpy as np
@@ -16,6 +17,7 @@ from PIL import Image
 
 from homerange import __version__
 from homerange.cli import main
+from homerange.train.dataset import Unreadable
 
 MOST_OPTIONS = 8
 SERENGETI = ("--at", "-2.33,34.83")
@@ -147,6 +149,15 @@ def test_two_places_are_one_too_many(verb, world, tmp_path):
     assert "name one place" in result.stderr
 
 
+@pytest.mark.parametrize("place", [("--s2", "4c"), ("--species", "names.txt"), ()])
+def test_a_radius_without_its_centre_is_not_passed_over(place, world, tmp_path):
+    commands = [("species", "--world", world), ("photos", "m.parquet", "-o", tmp_path / "l.csv")]
+    for command in commands[: 1 if "--species" in place else 2]:
+        result = run(*command, *place, "--radius-km", "100")  # the number that it has anyway
+        assert result.exit_code == 2
+        assert "--radius-km is the radius around --at LAT,LON; give both" in result.stderr
+
+
 def test_an_unknown_option_and_a_missing_one_are_wrong_use(photos, package, tmp_path):
     assert run("predict", photos, "--model", package).exit_code == 2
     assert run("predict", photos, "--modle", package).exit_code == 2
@@ -204,6 +215,70 @@ def test_a_missing_table_and_a_missing_manifest_are_named(tmp_path):
     assert "no.parquet: no such manifest. Make one with: homerange import" in the_error(result)
 
 
+@pytest.fixture
+def inputs(tmp_path):
+    """One of each input that an import can take; none of them needs to be a good one."""
+    for name in ("t.csv", "src.parquet", "a.parquet", "b.parquet", "coco.json", "gps.json"):
+        (tmp_path / name).write_text("{}")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "import table t.csv -o t.csv",
+        "import table src.parquet -o ./src.parquet",
+        "import coco coco.json -o coco.json",
+        "import coco coco.json --gps gps.json -o gps.json",
+        "import join a.parquet b.parquet -o b.parquet",
+        "photos a.parquet -o a.parquet",
+    ],
+)
+def test_an_input_is_never_overwritten(command, inputs, monkeypatch):
+    monkeypatch.chdir(inputs)
+    result = run(*shlex.split(command))
+    assert result.exit_code == 1
+    assert "is read too" in the_error(result)
+    assert "would be lost. Choose another output" in the_error(result)
+    assert {path.read_text() for path in inputs.iterdir()} == {"{}"}
+
+
+def test_neither_is_an_input_that_has_the_name_of_the_report(photos, tmp_path):
+    table = tmp_path / "m.refused.csv"
+    table.write_text("path,species\na.png,Panthera leo\n")
+    result = run("import", "table", table, "--photos", photos, "-o", tmp_path / "m.parquet")
+    assert result.exit_code == 1
+    assert f"{table}: is read too" in the_error(result)
+    assert table.is_file()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "import table t.csv -o folder",
+        "import coco coco.json -o folder",
+        "import join a.parquet b.parquet -o folder",
+        "photos a.parquet -o folder",
+        "get --world nowhere --at -2.33,34.83 -o folder",
+    ],
+)
+def test_a_folder_as_output_is_refused_before_anything_is_read(command, inputs, monkeypatch):
+    monkeypatch.chdir(inputs)
+    (inputs / "folder").mkdir()
+    result = run(*shlex.split(command))
+    assert result.exit_code == 1
+    assert the_error(result) == "folder: is a folder; expected the name of a file to write"
+
+
+def test_a_folder_as_table_or_json_is_named(inputs, monkeypatch):
+    monkeypatch.chdir(inputs)
+    (inputs / "folder").mkdir()
+    result = run("import", "table", "folder", "-o", "m.parquet")
+    assert the_error(result) == "folder: is a folder; expected a CSV or Parquet file"
+    result = run("import", "coco", "folder", "-o", "m.parquet")
+    assert the_error(result) == "folder: cannot be read (Is a directory)"
+
+
 def test_a_setting_that_does_not_exist_is_refused_before_anything_is_read(tmp_path):
     command = ("train", "dense", tmp_path / "no.parquet", "-o", tmp_path / "checkpoint")
     result = run(*command, "--set", "epoch=3")
@@ -235,6 +310,25 @@ def test_a_run_that_is_stopped_says_how_to_go_on(photos, package, tmp_path, monk
     result = run("predict", photos, "--model", package, "-o", tmp_path / "results.json")
     assert result.exit_code == 1
     assert the_error(result) == "stopped; the same command goes on from here"
+
+
+@pytest.mark.parametrize(
+    ("saved", "way"),
+    [
+        (["training_state.pt"], "go on with the same command and --resume"),
+        ([], "nothing is saved yet"),
+    ],
+)
+def test_a_training_that_is_stopped_promises_only_what_is_saved(saved, way, tmp_path, monkeypatch):
+    def stop(*_, **__):
+        for name in saved:
+            (tmp_path / name).touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("homerange.train.dense.train_dense", stop)
+    result = run("train", "dense", "m.parquet", "-o", tmp_path)
+    assert result.exit_code == 1
+    assert the_error(result) == f"stopped; {way}"
 
 
 def test_a_mistake_of_ours_is_not_hidden(world, monkeypatch):
@@ -282,6 +376,56 @@ def test_an_import_without_a_broken_row_is_done_and_writes_no_report(photos, tmp
     result = run("import", "table", table, "--photos", photos, "-o", tmp_path / "m.parquet")
     assert result.exit_code == 0
     assert not (tmp_path / "m.refused.csv").exists()
+
+
+def test_an_import_without_a_broken_row_removes_the_report_of_an_earlier_one(photos, tmp_path):
+    table, report = tmp_path / "table.csv", tmp_path / "m.refused.csv"
+    command = ("import", "table", table, "--photos", photos, "-o", tmp_path / "m.parquet")
+    table.write_text("path,species\na.png,Panthera leo\nlost.png,Panthera leo\n")
+    assert run(*command).exit_code == 3
+    assert report.is_file()
+    table.write_text("path,species\na.png,Panthera leo\n")
+    assert run(*command).exit_code == 0
+    assert not report.exists()
+
+
+VERBS_THAT_READ_PHOTOS = {
+    "refused-train.csv": "train dense m.parquet -o {}",
+    "refused-evaluate-test.csv": "evaluate {} m.parquet",
+    "refused-evaluate-val.csv": "evaluate {} m.parquet --split val",
+    "refused-profile.csv": "profile ck m.parquet -o {}",
+}
+
+
+def finds_unreadable(monkeypatch, *names):
+    """Let the verbs that read photos do nothing but meet photos that cannot be read."""
+    unreadable = [Unreadable(i, name, "0 bytes") for i, name in enumerate(names)]
+    trained = SimpleNamespace(unreadable=unreadable, photos=9, classes=("Panthera leo", "blank"))
+    published = SimpleNamespace(unreadable=unreadable, photos=9, classes=2)
+    monkeypatch.setattr("homerange.show.print_evaluation", lambda _: None)
+    monkeypatch.setattr("homerange.train.dense.train_dense", lambda *_, **__: trained)
+    monkeypatch.setattr("homerange.train.evaluate.evaluate", lambda *_, **__: trained)
+    monkeypatch.setattr("homerange.profile.publish.publish", lambda *_, **__: published)
+
+
+def test_each_verb_lists_its_unreadable_photos_by_path_in_a_file_of_its_own(tmp_path, monkeypatch):
+    finds_unreadable(monkeypatch, "a.jpg", "Zoé.jpg", "a.jpg")  # a.jpg stands in two rows
+    for report, command in VERBS_THAT_READ_PHOTOS.items():
+        result = run(*command.format(tmp_path).split())
+        assert result.exit_code == 3
+        assert f"2 photos could not be read; reasons in {tmp_path / report}" in result.stderr
+        text = (tmp_path / report).read_text(encoding="utf-8")
+        assert text.splitlines() == ["image,reason", "a.jpg,0 bytes", "Zoé.jpg,0 bytes"]
+    assert {path.name for path in tmp_path.iterdir()} == set(VERBS_THAT_READ_PHOTOS)
+
+
+@pytest.mark.parametrize("report", VERBS_THAT_READ_PHOTOS)
+def test_a_verb_that_read_every_photo_removes_its_old_report_only(report, tmp_path, monkeypatch):
+    for name in VERBS_THAT_READ_PHOTOS:
+        (tmp_path / name).touch()
+    finds_unreadable(monkeypatch)
+    assert run(*VERBS_THAT_READ_PHOTOS[report].format(tmp_path).split()).exit_code == 0
+    assert {path.name for path in tmp_path.iterdir()} == set(VERBS_THAT_READ_PHOTOS) - {report}
 
 
 def test_predict_is_done_with_all_photos_with_some_or_with_none(photos, package, tmp_path):

@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "train": {"geo", "data", "model"},
     "profile": {"geo", "data", "world", "specialize", "model", "train"},
 }
-ON_TOP = {"cli", "show"}
+ON_TOP = {"cli", "place_options", "reports", "show"}
 
 BASE = {"numpy", "onnxruntime", "PIL", "simplejpeg", "click", "rich"}
 TORCH = {"model", "train", "profile"}

@@ -1,0 +1,77 @@
+"""Reports of what a verb had to leave out: a CSV beside the result, one line, and exit code 3.
+
+A verb that left nothing out removes the report of its last run: a report is about the result
+beside it.
+"""
+
+import csv
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from homerange.errors import RunError
+from homerange.output import writing
+
+if TYPE_CHECKING:
+    from homerange.data.importers import Imported
+    from homerange.train.dataset import Unreadable
+
+__all__ = ["check_import", "finish_import", "report_unreadable"]
+
+SOME_REFUSED = 3
+"""Exit code: done, with some inputs refused."""
+
+
+def check_import(output: Path, *inputs: Path) -> None:
+    """Refuse, before any work, a manifest or a report that would replace an input.
+
+    Raises:
+        ManifestError: If so, or if one cannot be written.
+    """
+    from homerange.data.manifest import check_output
+
+    check_output(output, *inputs)
+    check_output(_refused_rows(output), *inputs)
+
+
+def finish_import(imported: "Imported", output: Path) -> None:
+    """Write a manifest, say what is in it, and list the rows that were refused."""
+    from homerange.data.manifest import summary_lines, write_refused
+
+    imported.manifest.write(output)
+    for line in (*summary_lines(imported.manifest), *imported.notes):
+        click.echo(line)
+    click.echo(f"manifest: {output}")
+    report = _refused_rows(output)
+    write_refused(imported.refused, report)
+    if imported.refused:
+        click.echo(f"{len(imported.refused):,} rows refused; reasons in {report}", err=True)
+        sys.exit(SOME_REFUSED)
+
+
+def report_unreadable(unreadable: "Sequence[Unreadable]", report: Path) -> None:
+    """List the photos that could not be read, say so once, and leave with the code for that.
+
+    Args:
+        unreadable: The photos; one that stands in several rows is listed once.
+        report: A CSV with the columns image and reason; removed where all photos could be read.
+
+    Raises:
+        RunError: If the report cannot be written.
+    """
+    reasons = {bad.image: bad.reason for bad in unreadable}
+    with writing(report, RunError):
+        if not reasons:
+            report.unlink(missing_ok=True)
+            return
+        with report.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([("image", "reason"), *reasons.items()])
+    click.echo(f"{len(reasons):,} photos could not be read; reasons in {report}", err=True)
+    sys.exit(SOME_REFUSED)
+
+
+def _refused_rows(manifest: Path) -> Path:
+    return manifest.with_suffix(".refused.csv")
