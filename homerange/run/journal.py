@@ -155,6 +155,7 @@ class Journal:
         given = 0
 
         def rows() -> Iterator[tuple[object, ...]]:
+            """Count the photos while they are written down."""
             nonlocal given
             for photo in photos:
                 given += 1
