@@ -34,8 +34,8 @@ say "import"
 partly homerange import table "$photos/manifest.csv" -o "$out/manifest.parquet"
 homerange photos "$out/manifest.parquet" --split train -o "$out/train.csv"
 
-# 3. Train: about 11,000 photos are shown, few photos many times, so that it takes minutes. An epoch
-#    shows every photo once, so with more photos than that one epoch takes longer in proportion.
+# 3. Train: at most about 11,000 photos are shown, so that it takes minutes; each of a few is shown up
+#    to 40 times. One epoch is the least, so with more photos it takes longer in proportion.
 shown=11000 px=192
 [ -z "${QUICK:-}" ] || { shown=1200 px=128; }
 labelled=$(python -c 'import csv, sys
