@@ -51,7 +51,7 @@ def measure(folder: Path) -> dict[str, float]:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     from homerange.geo.place import SpeciesList
-    from homerange.specialize.cut import cut_classes
+    from homerange.specialize.cut import cut_world
     from homerange.specialize.specialize import specialize
     from homerange.specialize.species import species_at
     from homerange.world.world import open_world
@@ -62,7 +62,7 @@ def measure(folder: Path) -> dict[str, float]:
     place = SpeciesList(tuple(species[:: len(species) // KEPT][:KEPT]))
     table = species_at(world, place)
     before = time.perf_counter()
-    cut_classes(world, table.class_index_K)
+    cut_world(world, table.class_index_K)
     cut_s = time.perf_counter() - before
     before = time.process_time()
     made = specialize(folder, place, folder.parent / "place.homerange")

@@ -284,6 +284,7 @@ def describe(folder, rows, features, input_px):
             output="logits",
             class_weight="head.classes.weight",
             class_bias="head.classes.bias",
+            experts=(),
         ),
         parameters=0,
         macs=0,

@@ -122,7 +122,7 @@ class ExpertMlp(nn.Module):
     def __init__(self, channels: int, spec: ExpertSpec) -> None:
         """Start with random first and zero second weights: the layer adds nothing yet."""
         super().__init__()
-        self.top_k, self.experts = spec.top_k, spec.experts
+        self.channels, self.top_k, self.experts = channels, spec.top_k, spec.experts
         self.execution: Execution = "masked"
         self.drop_rule: DropRule = "reroute"
         self.shared = ConvMlp(channels, spec.shared, act_layer=nn.SiLU) if spec.shared else None

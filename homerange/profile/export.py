@@ -20,10 +20,12 @@ from onnx import ModelProto, TensorProto, numpy_helper
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from homerange.model.backbone import transformer_layers
 from homerange.model.experts import ExpertMlp
 from homerange.model.network import SpeciesNetwork, pixels_to_input
-from homerange.specialize.expert_graph import ExpertLayer, expert_nodes
+from homerange.specialize.expert_graph import expert_nodes
 from homerange.specialize.graph import replace_nodes
+from homerange.world.description import ExpertLayer
 from homerange.world.weights import read_header
 
 __all__ = ["GRAPH", "INPUT", "OPSET", "OUTPUT", "WEIGHTS", "export_graph"]
@@ -63,11 +65,15 @@ def export_graph(network: SpeciesNetwork, folder: Path, *, input_px: int) -> lis
     save_file(state, folder / WEIGHTS)
     (folder / WEIGHTS).chmod(0o644)  # the library makes a file that only its owner may read
     structure = copy.deepcopy(network)
-    shapes = _mark_experts(structure)
+    mlps = _mark_experts(structure)
     _make_all_numbers_different(structure)
     model = _export(structure, input_px)
     _rename_by_value(model, structure)
-    layers = [_write_experts(model.graph, prefix, mlp) for prefix, mlp in shapes.items()]
+    layers = [
+        _write_experts(model.graph, layer, f"encoder.{name}.mlp", mlps[f"encoder.{name}.mlp"])
+        for layer, name in transformer_layers(network.encoder).items()
+        if f"encoder.{name}.mlp" in mlps
+    ]
     _add_tensors(model.graph, network, layers)
     _point_at_weights(model, folder / WEIGHTS)
     (folder / GRAPH).write_bytes(model.SerializeToString(deterministic=True))
@@ -96,7 +102,7 @@ def _mark_experts(network: SpeciesNetwork) -> dict[str, ExpertMlp]:
     return found
 
 
-def _write_experts(graph: onnx.GraphProto, prefix: str, mlp: ExpertMlp) -> ExpertLayer:
+def _write_experts(graph: onnx.GraphProto, number: int, prefix: str, mlp: ExpertMlp) -> ExpertLayer:
     """Replace the marker of one layer by the nodes of its experts."""
     marker = f"{prefix}.marker"
     (position,) = [i for i, node in enumerate(graph.node) if marker in node.input]
@@ -104,28 +110,21 @@ def _write_experts(graph: onnx.GraphProto, prefix: str, mlp: ExpertMlp) -> Exper
     (given,) = [name for name in node.input if name != marker]
     (added,) = [other for other in graph.node if node.output[0] in other.input]
     (residual,) = [name for name in added.input if name != node.output[0]]
-    layer = _shape_of(prefix, mlp, given, node.output[0], residual)
-    replace_nodes(graph, {node.name}, expert_nodes(layer))
-    return layer
-
-
-def _shape_of(prefix: str, mlp: ExpertMlp, given: str, output: str, residual: str) -> ExpertLayer:
-    hidden, channels = (1, 0) if not mlp.experts else tuple(mlp.w2_EHD.shape[1:])
-    shared = 0
-    if mlp.shared is not None:
-        shared, channels = mlp.shared.fc1.out_channels, mlp.shared.fc1.in_channels
-    return ExpertLayer(
+    layer = ExpertLayer(
+        layer=number,
         prefix=prefix,
         input=given,
-        output=output,
+        output=node.output[0],
         residual=residual,
-        channels=channels,
+        channels=mlp.channels,
         experts=mlp.experts,
-        hidden=hidden,
+        hidden=mlp.b1_EH.shape[1] if mlp.experts else 0,
         low_rank=bool(mlp.experts) and mlp.gate.down is not None,
         top_k=mlp.top_k,
-        shared=shared,
+        shared=mlp.shared.fc1.out_channels if mlp.shared is not None else 0,
     )
+    replace_nodes(graph, {node.name}, expert_nodes(layer))
+    return layer
 
 
 def _add_tensors(

@@ -24,7 +24,14 @@ from homerange.specialize.count import count_macs, count_parameters
 from homerange.train.dataset import Unreadable
 from homerange.train.evaluate import summarise
 from homerange.train.infer import Answers, infer
-from homerange.world.description import Architecture, Description, Graph, Licence, Provenance
+from homerange.world.description import (
+    Architecture,
+    Description,
+    ExpertLayer,
+    Graph,
+    Licence,
+    Provenance,
+)
 from homerange.world.world import seal_world
 
 __all__ = ["Published", "publish"]
@@ -78,16 +85,27 @@ def publish(
     terms = licence_of(rows, otherwise=licence)
     judged = _judged(photos, manifest)
     network = fold_batch_norm(network)
+    _make_folder(output)  # before the photos are run: what is computed must find its place
     answers = infer(network, config, judged, title="profile")
-    output.mkdir(parents=True, exist_ok=True)
-    export_graph(network.cpu(), output, input_px=config.preprocessing.input_px)
+    layers = export_graph(network.cpu(), output, input_px=config.preprocessing.input_px)
     taxa(photos, config.classes).write(output)
     occurrence(photos).write(output)
     profile_counts(judged, answers).write(output)
     evidence(judged, answers).write(output)
-    facts = _describe(name or output.resolve().name, network, config, photos, terms, output)
+    facts = _describe(network, config, photos, layers, output)
+    facts = replace(facts, name=name or output.resolve().name, licence=terms)
     seal_world(output, _with_metrics(facts, judged, answers, config.classes))
     return Published(output, len(config.classes), len(judged), answers.unreadable)
+
+
+def _make_folder(output: Path) -> None:
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WorldError(
+            f"{output}: cannot be made as the folder of a world ({error.strerror}); a file may "
+            "stand there. Publish into another folder"
+        ) from error
 
 
 def _judged(photos: Manifest, path: Path) -> Manifest:
@@ -102,29 +120,35 @@ def _judged(photos: Manifest, path: Path) -> Manifest:
 
 
 def _describe(
-    name: str,
     network: SpeciesNetwork,
     config: CheckpointConfig,
     photos: Manifest,
-    terms: Licence,
+    layers: Sequence[ExpertLayer],
     folder: Path,
 ) -> Description:
+    """Gather the facts of a world, short of its name, licence and metrics."""
     model = onnx.load(str(folder / GRAPH), load_external_data=False)
     assert network.head is not None
     labelled = photos.labelled()
     return Description(
-        name=name,
+        name="",
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         homerange=__version__,
         architecture=Architecture(
             backbone=config.backbone,
             head=config.head,
-            expert_layers=(),
+            expert_layers=tuple(layer.layer for layer in layers),
             feature_size=network.head.classes.in_features,
             classes=len(config.classes),
         ),
         preprocessing=config.preprocessing,
-        graph=Graph(input=INPUT, output=OUTPUT, class_weight=CLASS_WEIGHT, class_bias=CLASS_BIAS),
+        graph=Graph(
+            input=INPUT,
+            output=OUTPUT,
+            class_weight=CLASS_WEIGHT,
+            class_bias=CLASS_BIAS,
+            experts=tuple(layers),
+        ),
         parameters=count_parameters(model),
         macs=count_macs(model),
         provenance=Provenance(
@@ -134,7 +158,7 @@ def _describe(
             photos={split: len(labelled.split(split)) for split in SPLITS},
             sources=dict(Counter(source or "" for source in labelled.strings("source"))),
         ),
-        licence=terms,
+        licence=Licence(weights="", rows={}),
         metrics={},
     )
 

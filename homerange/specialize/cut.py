@@ -1,50 +1,75 @@
-"""Cut a world's graph to some of its classes: the class rows become fewer, all else stays.
+"""Cut a world's graph to some of its classes and experts; all else stays.
 
 A logit is one row of the last weight matrix times the features, plus its bias. So the rows of the
 kept classes give, bit for bit or to the last digit of a float, the logits that the full head gives
-for them. Nothing is trained and no photo is needed: slicing tensors is all that happens, with
+for them. An expert that is gone leaves the gate too, so its tokens go to the best of those that are
+left (``reroute``); with one expert no gate is needed, with none the MLP of the layer goes. Nothing
+is trained and no photo is needed: slicing tensors is all that happens, with
 ``onnx`` and ``numpy``.
 
 Axes used in this file:
-    C  classes of the world     K  classes that are kept
+    C  classes of the world     K  classes, or experts of a layer, that are kept
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from homerange.errors import WorldError
-from homerange.specialize.graph import ClassRows, find_class_rows, load_graph
+from homerange.specialize.expert_graph import Nodes, expert_nodes
+from homerange.specialize.graph import find_class_rows, load_graph, replace_nodes
+from homerange.world.description import ExpertLayer
 from homerange.world.weights import read_header, read_rows
 from homerange.world.world import World
 
-__all__ = ["cut_classes"]
+__all__ = ["KeptExperts", "cut_world"]
 
 
-def cut_classes(world: World, class_index_K: NDArray[np.integer]) -> bytes:
+KeptExperts = Mapping[int, NDArray[np.integer]]
+"""Experts to keep by the number of their transformer layer: rows of the gate, rising."""
+
+OF_EXPERT = ("gate.up", "w1_EHD", "b1_EH", "w2_EHD", "b2_ED")
+"""Tensors of an expert layer with a row for each expert."""
+
+
+def cut_world(
+    world: World, class_index_K: NDArray[np.integer], experts: KeptExperts | None = None
+) -> bytes:
     """Make a self-contained ONNX model that knows some of a world's classes.
 
     Args:
         world: The world to cut.
         class_index_K: Classes to keep, rising, each in [0, C). Shape (K,), K at least 1.
+        experts: Experts to keep; layers that are not named keep all of theirs.
 
     Returns:
         The serialised model: the same input, and logits of shape (batch, K) in the order of
         ``class_index_K``. The same classes give the same bytes.
 
     Raises:
-        ValueError: If the classes do not rise, are out of range or are none.
+        ValueError: If the classes do not rise, are out of range or are none; or the experts are
+            not those of an expert layer.
         WorldError: If the graph has no head that can be cut, or does not fit its weights.
     """
     classes = world.description.architecture.classes
     _check_index(class_index_K, classes)
     model = load_graph(world)
     rows = find_class_rows(model.graph, world.graph)
-    _embed(model.graph, world.weights_path, rows, class_index_K, classes)
+    kept = {rows.weight: _Rows(class_index_K, rows.weight_axis, classes)}
+    kept[rows.bias] = _Rows(class_index_K, -1, classes)
+    for layer in world.graph.experts:
+        index_K = (experts or {}).get(layer.layer, np.arange(layer.experts))
+        _check_experts(layer, index_K)
+        _cut_layer(model.graph, layer, len(index_K))
+        for name in OF_EXPERT:
+            kept[f"{layer.prefix}.{name}"] = _Rows(index_K, 0, layer.experts)
+    _check_layers(world, experts or {})
+    _embed(model.graph, world.weights_path, kept)
     _declare_output(model.graph, world.graph.output, len(class_index_K))
     _forget_the_exporter(model)
     try:
@@ -67,30 +92,71 @@ def _check_index(class_index_K: NDArray[np.integer], classes: int) -> None:
         )
 
 
-def _embed(
-    graph: onnx.GraphProto,
-    weights_path: Path,
-    rows: ClassRows,
-    class_index_K: NDArray[np.integer],
-    classes: int,
-) -> None:
-    """Put all weights into the graph, of the class rows only those that are kept."""
-    axis_of = {rows.weight: rows.weight_axis, rows.bias: -1}
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Rows of a tensor that are kept."""
+
+    index_K: NDArray[np.integer]
+    axis: int
+    size: int
+    """How many there are in the world."""
+
+
+def _check_layers(world: World, experts: KeptExperts) -> None:
+    known = [layer.layer for layer in world.graph.experts]
+    unknown = sorted(set(experts) - set(known))
+    if unknown:
+        raise ValueError(
+            f"layer {unknown[0]} of this world has no experts; those that have: {known or 'none'}"
+        )
+
+
+def _check_experts(layer: ExpertLayer, index_K: NDArray[np.integer]) -> None:
+    known = (index_K >= 0) & (index_K < layer.experts)
+    if not known.all() or (np.diff(index_K) <= 0).any():
+        raise ValueError(
+            f"cannot keep the experts {index_K.tolist()[:10]} of layer {layer.layer}; expected "
+            f"them to rise, each from 0 to {layer.experts - 1}"
+        )
+
+
+def _cut_layer(graph: onnx.GraphProto, layer: ExpertLayer, experts: int) -> None:
+    """Write the nodes of a layer again for fewer experts; without any MLP it only hands on."""
+    if experts == layer.experts:
+        return
+    smaller = replace(layer, experts=experts, top_k=min(layer.top_k, max(1, experts)))
+    old = {node.name for node in graph.node if node.name.startswith(f"{layer.prefix}/")}
+    if experts or layer.shared:
+        replace_nodes(graph, old, expert_nodes(smaller))
+        return
+    (added,) = [node for node in graph.node if layer.output in node.input]
+    handed_on = helper.make_node(
+        "Identity", [layer.residual], added.output, name=f"{layer.prefix}/none"
+    )
+    replace_nodes(graph, {*old, added.name}, Nodes([handed_on], []))
+
+
+def _embed(graph: onnx.GraphProto, weights_path: Path, kept: Mapping[str, _Rows]) -> None:
+    """Put all weights into the graph that it uses, of classes and experts only the kept rows."""
+    used = {name for node in graph.node for name in node.input}
     external = list(_external(graph, weights_path))
-    elsewhere = sorted(axis_of.keys() - {tensor.name for tensor, _, _ in external})
+    elsewhere = sorted((kept.keys() & used) - {tensor.name for tensor, _, _ in external})
     if elsewhere:
         raise WorldError(
             f"the graph does not take {', '.join(elsewhere)} from {weights_path.name}; every "
             "float weight of a world lies there. Publish the world again"
         )
     for tensor, offset, length in external:
-        if tensor.name in axis_of:
-            axis = axis_of[tensor.name]
-            _check_rows(tensor, weights_path, offset, classes, axis)
-            kept = read_rows(weights_path, tensor.name, class_index_K, axis=axis)
-            tensor.CopyFrom(numpy_helper.from_array(kept, tensor.name))
-        else:
+        if tensor.name not in kept:
             _fill(tensor, weights_path, offset, length)
+            continue
+        rows = kept[tensor.name]
+        _check_rows(tensor, weights_path, offset, rows)
+        values = read_rows(weights_path, tensor.name, rows.index_K, axis=rows.axis)
+        tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    tensors = [tensor for tensor in graph.initializer if tensor.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(tensors)
 
 
 def _external(
@@ -109,20 +175,18 @@ def _external(
         yield tensor, int(entry.get("offset", 0)), int(entry["length"])
 
 
-def _check_rows(
-    tensor: onnx.TensorProto, weights_path: Path, offset: int, classes: int, axis: int
-) -> None:
-    """Refuse class rows that graph, weights file and world.json do not agree on."""
+def _check_rows(tensor: onnx.TensorProto, weights_path: Path, offset: int, rows: _Rows) -> None:
+    """Refuse rows that graph, weights file and world.json do not agree on."""
     stored = read_header(weights_path).get(tensor.name)
     if stored is None or (*stored.shape, stored.offset_bytes) != (*tensor.dims, offset):
         raise WorldError(
             f"{weights_path}: {tensor.name!r} does not lie where the graph expects it: the graph "
             f"says shape {list(tensor.dims)} at byte {offset}, the file says {stored}"
         )
-    if tensor.dims[axis] != classes:
+    if tensor.dims[rows.axis] != rows.size:
         raise WorldError(
-            f"the graph's {tensor.name!r} has shape {list(tensor.dims)}; world.json says {classes} "
-            "classes"
+            f"the graph's {tensor.name!r} has shape {list(tensor.dims)}; world.json says "
+            f"{rows.size} classes or experts"
         )
 
 

@@ -23,35 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-__all__ = ["Execution", "ExpertLayer", "Nodes", "expert_nodes", "faster_execution"]
+from homerange.world.description import ExpertLayer
+
+__all__ = ["Execution", "Nodes", "expert_nodes", "faster_execution"]
 
 Execution = Literal["masked", "gather"]
 
 GATHER_FROM_HIDDEN = 256
 """Hidden units K * H from which gathering is faster; measured by ``bench/expert_layer.py``."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExpertLayer:
-    """Shape of an expert layer in a graph, and what its values and tensors are called."""
-
-    prefix: str
-    """Of its tensors, for example ``encoder.stages.2.1.transformer.1.mlp``."""
-    input: str
-    """Value (B, D, P, N) that goes in."""
-    output: str
-    """Value that comes out, of the same shape."""
-    residual: str
-    """Value that the output is added to."""
-    channels: int
-    experts: int
-    """K, experts whose weights are there."""
-    hidden: int
-    low_rank: bool
-    """Whether the gate is a product ``gate.up @ gate.down``."""
-    top_k: int
-    shared: int
-    """Hidden width of the expert that answers for every token; 0 for none."""
 
 
 @dataclass(frozen=True, eq=False)

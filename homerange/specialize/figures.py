@@ -103,7 +103,7 @@ def measure(world: World, table: SpeciesTable, model: bytes) -> Figures:
     Args:
         world: The world.
         table: The species of the place.
-        model: The cut model, as :func:`homerange.specialize.cut.cut_classes` returns it.
+        model: The cut model, as :func:`homerange.specialize.cut.cut_world` returns it.
 
     Raises:
         WorldError: If the evidence does not fit the class rows.

@@ -16,7 +16,7 @@ from homerange.errors import PackageError
 from homerange.geo.place import Place
 from homerange.output import obstacle, writing
 from homerange.specialize.card import model_card
-from homerange.specialize.cut import cut_classes
+from homerange.specialize.cut import cut_world
 from homerange.specialize.figures import Figures, measure
 from homerange.specialize.sparrow import sparrow_manifest
 from homerange.specialize.species import SpeciesTable, species_at
@@ -75,7 +75,7 @@ def specialize(
     _check_output(path)
     opened = open_world(world)
     table = species_at(opened, place, include=include, exclude=exclude)
-    model = cut_classes(opened, table.class_index_K)
+    model = cut_world(opened, table.class_index_K)
     figures = measure(opened, table, model)
     card = model_card(name, opened, table, figures)
     members = {

@@ -7,12 +7,12 @@ be misunderstood in silence. ``docs/world.md`` explains the keys.
 import difflib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
-from typing import Any, Self, get_origin, get_type_hints
+from typing import Any, Self, get_args, get_origin, get_type_hints
 
 from homerange.data.images import Preprocessing
 from homerange.errors import HomerangeError, WorldError
 
-__all__ = ["Architecture", "Description", "Graph", "Licence", "Provenance"]
+__all__ = ["Architecture", "Description", "ExpertLayer", "Graph", "Licence", "Provenance"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +32,39 @@ class Architecture:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExpertLayer:
+    """Shape of an expert layer in a graph, and what its values and tensors are called.
+
+    The tensors lie under ``prefix`` with the expert on the first axis: ``gate.up`` (E, R),
+    ``gate.down`` (R, D), ``w1_EHD``, ``b1_EH``, ``w2_EHD``, ``b2_ED``. All nodes have names that
+    begin with ``prefix/``.
+    """
+
+    layer: int
+    """Transformer layer, counted from 0 through the whole network."""
+    prefix: str
+    """Of its tensors, for example ``encoder.stages.2.1.transformer.1.mlp``."""
+    input: str
+    """Value (B, D, P, N) that goes in."""
+    output: str
+    """Value that comes out, of the same shape."""
+    residual: str
+    """Value that the output is added to."""
+    channels: int
+    """D."""
+    experts: int
+    """E, experts whose weights are there; 0 for the control without a router."""
+    hidden: int
+    """Hidden width of an expert."""
+    low_rank: bool
+    """Whether the gate is a product ``gate.up @ gate.down``."""
+    top_k: int
+    """Experts that answer for a token."""
+    shared: int
+    """Hidden width of the expert that answers for every token; 0 for none."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Graph:
     """Names in ``graph.onnx``."""
 
@@ -40,6 +73,8 @@ class Graph:
     class_weight: str
     """Initializer with one row per class."""
     class_bias: str
+    experts: tuple[ExpertLayer, ...]
+    """Its expert layers, in the order of the network; none in a dense world. Since version 2."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,9 +157,12 @@ def _value(hint: Any, value: object, where: str) -> object:  # noqa: ANN401  (an
         return _load(hint, value, where)  # type: ignore[arg-type]  # fields hold classes only
     kind = get_origin(hint) or hint
     expected = {tuple: list, Mapping: dict}.get(kind, kind)
-    if not isinstance(value, expected) or isinstance(value, bool):
+    if not isinstance(value, expected) or isinstance(value, bool) != (expected is bool):
         raise WorldError(f"{where} is {value!r}; expected {_WORDS[expected]}")
-    return tuple(value) if isinstance(value, list) else value
+    if not isinstance(value, list):
+        return value
+    of = get_args(hint)[0]
+    return tuple(_value(of, item, f"{where}[{i}]") for i, item in enumerate(value))
 
 
 def _preprocessing(value: object, where: str) -> Preprocessing:
@@ -139,6 +177,7 @@ def _preprocessing(value: object, where: str) -> Preprocessing:
 _WORDS: Mapping[object, str] = {
     str: "a text",
     int: "a whole number",
+    bool: "true or false",
     list: "a list",
     dict: "an object",
 }

@@ -8,7 +8,7 @@ from fakes import CHICAGO, SERENGETI, build_world
 
 from homerange.geo.place import SpeciesList
 from homerange.specialize.card import model_card
-from homerange.specialize.cut import cut_classes
+from homerange.specialize.cut import cut_world
 from homerange.specialize.figures import measure
 from homerange.specialize.species import species_at
 from homerange.world.world import open_world
@@ -17,7 +17,7 @@ from homerange.world.world import open_world
 def card_of(folder, place, **arguments):
     world = open_world(build_world(folder, **arguments))
     table = species_at(world, place)
-    figures = measure(world, table, cut_classes(world, table.class_index_K))
+    figures = measure(world, table, cut_world(world, table.class_index_K))
     return model_card("somewhere", world, table, figures), figures
 
 
@@ -115,7 +115,7 @@ def test_the_card_says_how_to_run_the_package(card):
 def test_species_unknown_to_the_world_are_told(tmp_path):
     world = open_world(build_world(tmp_path))
     table = species_at(world, SERENGETI)
-    figures = measure(world, table, cut_classes(world, table.class_index_K))
+    figures = measure(world, table, cut_world(world, table.class_index_K))
     table = dataclasses.replace(table, not_in_world=("Bos taurus",))
     card = model_card("somewhere", world, table, figures)
     assert "unknown to the world, so never answered: Bos taurus." in card
@@ -124,7 +124,7 @@ def test_species_unknown_to_the_world_are_told(tmp_path):
 def test_names_cannot_break_out_of_a_table(tmp_path):
     world = open_world(build_world(tmp_path))
     table = species_at(world, SERENGETI)
-    figures = measure(world, table, cut_classes(world, table.class_index_K))
+    figures = measure(world, table, cut_world(world, table.class_index_K))
     rows = tuple(
         dataclasses.replace(row, common_name="big | cat\n\n# Heading") for row in table.species
     )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
 from homerange.errors import WorldError
-from homerange.specialize.cut import cut_classes
+from homerange.specialize.cut import cut_world
 from homerange.specialize.graph import find_class_rows, load_graph
 from homerange.world.world import open_world
 
@@ -55,7 +55,7 @@ def test_logits_of_a_cut_are_those_rows_of_the_full_head(tmp_path_factory, case)
     arguments, index_K = case
     folder = build_world(tmp_path_factory.mktemp("world"), **arguments)
     photos = np.random.default_rng(1).integers(0, 256, (3, 16, 16, 3)).astype(np.uint8)
-    data = cut_classes(open_world(folder), index_K)
+    data = cut_world(open_world(folder), index_K)
     full = logits(folder / "graph.onnx", photos)
     np.testing.assert_allclose(logits(data, photos), full[:, index_K], rtol=1e-6, atol=1e-6)
 
@@ -65,7 +65,7 @@ def test_logits_of_a_cut_are_those_rows_of_the_full_head(tmp_path_factory, case)
 def test_weights_of_a_cut_are_bit_for_bit_those_of_the_world(tmp_path_factory, case):
     arguments, index_K = case
     folder = build_world(tmp_path_factory.mktemp("world"), **arguments)
-    cut = tensors(onnx.load_from_string(cut_classes(open_world(folder), index_K)))
+    cut = tensors(onnx.load_from_string(cut_world(open_world(folder), index_K)))
     full = tensors(load_external(folder))  # read by ONNX itself, not by our reader
     axis = 1 if arguments["head"] in ("gemm columns", "matmul") else 0
     full[WEIGHT] = full[WEIGHT].take(index_K, axis=axis)
@@ -80,7 +80,7 @@ def test_weights_of_a_cut_are_bit_for_bit_those_of_the_world(tmp_path_factory, c
 def test_a_model_cut_to_every_class_equals_the_world(tmp_path, head):
     folder = build_world(tmp_path, classes=12, head=head)
     photos = np.random.default_rng(2).integers(0, 256, (5, 16, 16, 3)).astype(np.uint8)
-    everything = cut_classes(open_world(folder), np.arange(12))
+    everything = cut_world(open_world(folder), np.arange(12))
     full = logits(folder / "graph.onnx", photos)
     np.testing.assert_array_equal(logits(everything, photos), full)
     assert (full.argmax(axis=1) != full.argmin(axis=1)).all(), "the network must tell photos apart"
@@ -88,14 +88,14 @@ def test_a_model_cut_to_every_class_equals_the_world(tmp_path, head):
 
 def test_a_photo_moves_the_logits(tmp_path):
     # Were the fake network deaf to its input, the law above would say nothing.
-    data = cut_classes(open_world(build_world(tmp_path)), np.array([0, 3]))
+    data = cut_world(open_world(build_world(tmp_path)), np.array([0, 3]))
     photos = np.random.default_rng(3).integers(0, 256, (2, 16, 16, 3)).astype(np.uint8)
     first, second = logits(data, photos)
     assert np.abs(first - second).max() > 1e-3
 
 
 def test_the_cut_declares_its_own_shape_and_takes_any_batch(tmp_path):
-    data = cut_classes(open_world(build_world(tmp_path, head="matmul")), np.array([1, 2, 5]))
+    data = cut_world(open_world(build_world(tmp_path, head="matmul")), np.array([1, 2, 5]))
     model = onnx.load_from_string(data)
     output = model.graph.output[0].type.tensor_type.shape.dim
     assert (output[0].dim_param, output[1].dim_value) == ("n", 3)
@@ -108,19 +108,19 @@ def test_the_cut_declares_its_own_shape_and_takes_any_batch(tmp_path):
 def test_the_cut_stands_alone_and_says_nothing_of_the_machine_that_made_it(tmp_path):
     folder = build_world(tmp_path)
     assert b"/home/somebody" in (folder / "graph.onnx").read_bytes()
-    data = cut_classes(open_world(folder), np.array([0]))
+    data = cut_world(open_world(folder), np.array([0]))
     assert b"/home/somebody" not in data
     assert b"weights.safetensors" not in data
 
 
 def test_the_same_classes_give_the_same_bytes(tmp_path):
     world = open_world(build_world(tmp_path))
-    assert cut_classes(world, np.array([1, 4])) == cut_classes(world, np.array([1, 4]))
+    assert cut_world(world, np.array([1, 4])) == cut_world(world, np.array([1, 4]))
 
 
 def test_cutting_leaves_the_world_as_it_was(tmp_path):
     folder = build_world(tmp_path)
-    cut_classes(open_world(folder), np.array([1, 4]))
+    cut_world(open_world(folder), np.array([1, 4]))
     open_world(folder).verify()
 
 
@@ -128,7 +128,7 @@ def test_cutting_leaves_the_world_as_it_was(tmp_path):
 def test_classes_that_do_not_rise_or_do_not_exist_are_refused(tmp_path, index):
     world = open_world(build_world(tmp_path))
     with pytest.raises(ValueError, match=r"cannot cut to the classes .*rising, each from 0 to 9"):
-        cut_classes(world, np.array(index, np.int64))
+        cut_world(world, np.array(index, np.int64))
 
 
 def change_graph(folder, change):
@@ -217,7 +217,7 @@ def upside_down(model):
 def test_a_graph_that_cannot_be_cut_safely_is_refused(tmp_path, change, message):
     world = change_graph(build_world(tmp_path), change)
     with pytest.raises(WorldError, match=message):
-        cut_classes(world, np.array([0, 2]))
+        cut_world(world, np.array([0, 2]))
 
 
 def test_an_addition_that_is_not_the_bias_is_refused(tmp_path):
@@ -226,7 +226,7 @@ def test_an_addition_that_is_not_the_bias_is_refused(tmp_path):
 
     world = change_graph(build_world(tmp_path, head="matmul"), subtract)
     with pytest.raises(WorldError, match=f"an addition of '{BIAS}', but by Sub with"):
-        cut_classes(world, np.array([0]))
+        cut_world(world, np.array([0]))
 
 
 def test_a_head_of_another_size_than_the_world_says_is_refused(tmp_path):
@@ -237,7 +237,7 @@ def test_a_head_of_another_size_than_the_world_says_is_refused(tmp_path):
         world, description=dataclasses.replace(description, architecture=more)
     )
     with pytest.raises(WorldError, match=r"has shape \[10\]; world\.json says 11 classes"):
-        cut_classes(world, np.array([0]))
+        cut_world(world, np.array([0]))
 
 
 def test_a_graph_that_is_no_onnx_is_refused(tmp_path):

@@ -11,7 +11,7 @@ from onnx import numpy_helper
 from homerange.errors import WorldError
 from homerange.geo.cells import cell_ids
 from homerange.geo.place import Cell, Circle, SpeciesList
-from homerange.specialize.cut import cut_classes
+from homerange.specialize.cut import cut_world
 from homerange.specialize.evidence import judged_photos
 from homerange.specialize.figures import MEASURED_FROM, measure, score
 from homerange.specialize.species import species_at
@@ -25,7 +25,7 @@ HERE, ELSEWHERE = (-2.33, 34.83), (41.88, -87.63)
 
 def judged(world, place, **choice):
     table = species_at(world, place, **choice)
-    return table, measure(world, table, cut_classes(world, table.class_index_K))
+    return table, measure(world, table, cut_world(world, table.class_index_K))
 
 
 def photos(*rows, features=2):
@@ -189,7 +189,7 @@ def test_dense_counts_of_the_evidence_are_those_of_the_profile(tmp_path):
 def test_the_row_of_the_package_is_read_from_the_cut_model(tmp_path):
     world = open_world(build_world(tmp_path, classes=9, test_photos=30))
     table = species_at(world, SpeciesList(("Panthera leo", "Ursus maritimus")))
-    model = onnx.load_from_string(cut_classes(world, table.class_index_K))
+    model = onnx.load_from_string(cut_world(world, table.class_index_K))
     for tensor in model.graph.initializer:
         if tensor.name in (WEIGHT, BIAS):
             rows = numpy_helper.to_array(tensor)[::-1].copy()
@@ -204,7 +204,7 @@ def test_bytes_are_those_of_the_files_and_the_model(tmp_path):
     folder = build_world(tmp_path)
     world = open_world(folder)
     table = species_at(world, SERENGETI)
-    model = cut_classes(world, table.class_index_K)
+    model = cut_world(world, table.class_index_K)
     dense, masked, package = measure(world, table, model).rows
     files = ("graph.onnx", "weights.safetensors")
     assert dense.size.bytes == sum((folder / name).stat().st_size for name in files)

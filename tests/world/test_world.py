@@ -80,9 +80,20 @@ def test_another_format_is_refused(folder):
         open_world(folder)
 
 
+def test_a_world_of_version_1_is_read_as_a_dense_one(folder):
+    def to_version_1(content):
+        content["version"] = 1
+        del content["graph"]["experts"]
+
+    edit(folder, to_version_1)
+    assert open_world(folder).graph.experts == ()
+
+
 def test_another_version_is_refused_with_the_one_that_made_it(folder):
-    edit(folder, lambda content: content.update(version=2, homerange="9.9"))
-    with pytest.raises(WorldError, match=r"of version 2; homerange .* reads version 1.*\(9\.9\)"):
+    edit(folder, lambda content: content.update(version=3, homerange="9.9"))
+    with pytest.raises(
+        WorldError, match=r"of version 3; homerange .* reads versions 1 to 2.*\(9\.9\)"
+    ):
         open_world(folder)
 
 

@@ -1,0 +1,40 @@
+"""A world with experts as the trainer publishes it, small enough for a test: random weights."""
+
+import dataclasses
+
+import torch
+from fakes import build_world
+from torch import nn
+
+from homerange.model.experts import ExpertMlp, ExpertSpec
+from homerange.model.network import build_network
+from homerange.profile.export import export_graph
+from homerange.profile.fold import fold_batch_norm
+from homerange.world.world import open_world, seal_world
+
+
+def expert_network(classes=5, *, seed=0, **shape):
+    """A network in evaluation mode whose experts all differ and whose gates are far from ties."""
+    torch.manual_seed(seed)
+    network = build_network(classes=classes, experts=ExpertSpec(**shape)).eval()
+    for module in network.modules():
+        if isinstance(module, ExpertMlp):
+            for name, parameter in module.named_parameters():
+                if parameter.ndim:
+                    nn.init.normal_(parameter, std=1.0 if "gate" in name else 0.3)
+    return network
+
+
+def expert_world(folder, *, classes=5, input_px=32, seed=0, **shape):
+    """Write a world with such a network; its tables are those of ``fakes.build_world``.
+
+    Returns:
+        The folder, and the network without batch norm that the world holds.
+    """
+    network = fold_batch_norm(expert_network(classes, seed=seed, **shape))
+    build_world(folder, classes=classes, features=256, input_px=input_px)
+    description = open_world(folder).description
+    layers = export_graph(network, folder, input_px=input_px)
+    graph = dataclasses.replace(description.graph, experts=tuple(layers))
+    seal_world(folder, dataclasses.replace(description, graph=graph))
+    return folder, network
