@@ -1,6 +1,7 @@
 """Write docs/recipes.md: every setting of a training. A test compares it with the file.
 
-The words are the docstrings under the fields of ``TrainConfig``, the values those of the recipes.
+The words are the docstrings under the fields of ``TrainConfig`` and ``ExpertConfig``, the values
+those of the recipes.
 Run: ``python docs/generate_recipes.py``
 """
 
@@ -8,16 +9,19 @@ import ast
 import dataclasses
 import inspect
 import itertools
+import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 
 from homerange.train.config import RECIPES, TrainConfig
+from homerange.train.expert_config import ExpertConfig
 
 PAGE = Path(__file__).with_name("recipes.md")
 HEAD = """\
 # Recipes: the settings of a training
 
-Written by `python docs/generate_recipes.py` from `homerange/train/config.py` and
-`homerange/train/recipes/`; do not edit.
+Written by `python docs/generate_recipes.py` from `homerange/train/config.py`,
+`homerange/train/expert_config.py` and `homerange/train/recipes/`; do not edit.
 
 A recipe is a TOML file: `key = value`, one setting a line. What it does not name has the default.
 An unknown key, a value of the wrong type and values that contradict each other are refused before
@@ -35,30 +39,58 @@ A dash means: as the default.
 """
 
 
+EXPERTS = """\
+## The expert stage
+
+`homerange train experts` takes all settings above, but for `start`, whose place the dense
+checkpoint has, and these. `paper-experts` is the paper's; `small-experts` goes with `small-data`.
+"""
+
+
 def page() -> str:
     """Return the whole page."""
-    shipped = {file.stem: TrainConfig.read(file.stem) for file in sorted(RECIPES.glob("*.toml"))}
-    names = ["setting", "default", *shipped]
-    lines = [_line(names), _line(["---"] * len(names))]
-    notes = []
-    words = meanings()
-    for field in dataclasses.fields(TrainConfig):
-        values = [getattr(recipe, field.name) for recipe in shipped.values()]
+    dense, experts = {}, {}
+    for file in sorted(RECIPES.glob("*.toml")):
+        is_expert = "expert" in file.stem
+        (experts if is_expert else dense)[file.stem] = (
+            ExpertConfig if is_expert else TrainConfig
+        ).read(file.stem)
+    shared = {field.name for field in dataclasses.fields(TrainConfig)}
+    own = {field.name for field in dataclasses.fields(ExpertConfig)} - shared
+    return "\n".join(
+        [
+            HEAD,
+            *_table(TrainConfig, shared, dense | experts),
+            EXPERTS,
+            *_table(ExpertConfig, own, experts),
+        ]
+    )
+
+
+def _table(
+    config: type[TrainConfig], settings: set[str], recipes: Mapping[str, TrainConfig]
+) -> list[str]:
+    """Write one table of settings, and below it what they mean."""
+    names = ["setting", "default", *recipes]
+    lines, notes = [_line(names), _line(["---"] * len(names))], []
+    words = meanings(config)
+    for field in dataclasses.fields(config):
+        if field.name not in settings:
+            continue
+        values = [getattr(recipe, field.name) for recipe in recipes.values()]
         cells = ["-" if value == field.default else _value(value) for value in values]
         lines.append(_line([f"`{field.name}`", _value(field.default), *cells]))
         if field.name in words:
             notes.append(f"- `{field.name}`: {words[field.name]}")
-    return "\n".join(
-        [HEAD, *lines, "", "What they mean, where the name does not say it:", "", *notes, ""]
-    )
+    return [*lines, "", "What they mean, where the name does not say it:", "", *notes, ""]
 
 
-def meanings() -> dict[str, str]:
+def meanings(config: type[TrainConfig]) -> dict[str, str]:
     """Return the docstring under each field that has one, on one line."""
-    (config,) = ast.parse(inspect.getsource(TrainConfig)).body
-    assert isinstance(config, ast.ClassDef)
+    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(config))).body
+    assert isinstance(tree, ast.ClassDef)
     found = {}
-    for field, text in itertools.pairwise(config.body):
+    for field, text in itertools.pairwise(tree.body):
         if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
             assert isinstance(field.target, ast.Name)
             assert isinstance(text.value, ast.Constant)
@@ -68,6 +100,8 @@ def meanings() -> dict[str, str]:
 
 
 def _value(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
     return "(empty)" if value == "" else f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -197,6 +197,47 @@ def train_dense(
     report_unreadable(trained.unreadable, output / "refused-train.csv")
 
 
+@train.command("experts")
+@click.argument("manifest", type=FILE)
+@click.option("-o", "--output", type=FILE, required=True, help="Folder of the checkpoint.")
+@click.option(
+    "--from", "from_checkpoint", type=FILE, required=True, help="The dense checkpoint to convert."
+)
+@click.option(
+    "--recipe",
+    default="small-experts",
+    show_default=True,
+    help="paper-experts, small-experts or a file.",
+)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one setting.")
+@click.option("--resume", is_flag=True, help="Go on where an interrupted training stopped.")
+def train_experts(
+    manifest: Path,
+    output: Path,
+    from_checkpoint: Path,
+    recipe: str,
+    settings: Sequence[str],
+    resume: bool,
+) -> None:
+    """Turn a dense checkpoint into a mixture of experts and fine-tune it.
+
+    What the experts began with is written to experts.json beside the weights.
+
+    \b
+    homerange train experts manifest.parquet --from checkpoint -o experts
+    homerange train experts m.parquet --from ck -o ex --set experts=16 --set hidden=4
+    homerange train experts m.parquet --from ck -o control --set experts=0 --set shared=2
+    """
+    from homerange.train.expert_config import ExpertConfig
+    from homerange.train.experts import train_experts as run
+
+    config = ExpertConfig.read(recipe, settings)
+    with _says_how_to_go_on(output):
+        trained = run(manifest, output, config, from_checkpoint=from_checkpoint, resume=resume)
+    click.echo(f"{trained.photos:,} photos, {len(trained.classes):,} classes: {output}")
+    report_unreadable(trained.unreadable, output / "refused-train.csv")
+
+
 @contextmanager
 def _says_how_to_go_on(checkpoint: Path) -> Iterator[None]:
     """Explain, where the user stops a training, what the same command needs to go on."""

@@ -106,11 +106,11 @@ def test_the_page_of_the_recipes_is_what_the_recipes_say():
 
 
 def test_every_setting_of_a_training_is_on_that_page():
-    from homerange.train.config import TrainConfig
+    from homerange.train.expert_config import ExpertConfig
 
     page = (DOCS / "recipes.md").read_text()
     named = {words(cells[0])[0] for cells in rows(page) if words(cells[0])}
-    assert named == {field.name for field in dataclasses.fields(TrainConfig)}
+    assert named == {field.name for field in dataclasses.fields(ExpertConfig)}
 
 
 # --- commands and code ------------------------------------------------------------------------

@@ -83,7 +83,7 @@ class TrainConfig:
 
     weight_decay: float = 1e-8
 
-    warmup_epochs: float = 40
+    warmup_epochs: float = 40.0
     """Epochs until the peak rate is reached, in a straight line."""
 
     warmup_from: float = 0.8
