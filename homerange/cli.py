@@ -20,6 +20,7 @@ from homerange.reports import check_import, finish_import, report_unreadable
 
 if TYPE_CHECKING:
     from homerange.geo.place import Cell, Circle, Place
+    from homerange.train.stage import Trained
 
 __all__ = ["main"]
 
@@ -115,7 +116,7 @@ def import_coco(
 @click.argument("sources", type=FILE, nargs=-1, required=True)
 @click.option("-o", "--output", type=FILE, required=True, help="The manifest to write, .parquet.")
 def import_join(sources: Sequence[Path], output: Path) -> None:
-    """Join manifests into one; their splits stay.
+    """Join manifests into one; their splits stay, unless they share a camera or photo.
 
     \b
     homerange import join serengeti.parquet chicago.parquet -o both.parquet
@@ -193,8 +194,7 @@ def train_dense(
     config = TrainConfig.read(recipe, settings).with_teacher(teacher)
     with _says_how_to_go_on(output):
         trained = run(manifest, output, config, resume=resume)
-    click.echo(f"{trained.photos:,} photos, {len(trained.classes):,} classes: {output}")
-    report_unreadable(trained.unreadable, output / "refused-train.csv")
+    _tell(trained)
 
 
 @train.command("experts")
@@ -234,8 +234,15 @@ def train_experts(
     config = ExpertConfig.read(recipe, settings)
     with _says_how_to_go_on(output):
         trained = run(manifest, output, config, from_checkpoint=from_checkpoint, resume=resume)
-    click.echo(f"{trained.photos:,} photos, {len(trained.classes):,} classes: {output}")
-    report_unreadable(trained.unreadable, output / "refused-train.csv")
+    _tell(trained)
+
+
+def _tell(trained: "Trained") -> None:
+    """Say what a training left behind; of several processes the first speaks for all."""
+    if not trained.first_process:
+        return
+    click.echo(f"{trained.photos:,} photos, {len(trained.classes):,} classes: {trained.folder}")
+    report_unreadable(trained.unreadable, trained.folder / "refused-train.csv")
 
 
 @contextmanager

@@ -97,7 +97,7 @@ def fit(
         resume: Go on from the state in ``folder``.
 
     Returns:
-        Photos that could not be read, each once.
+        Photos of train and val that any process could not read, each once.
 
     Raises:
         CheckpointError: If ``resume`` is asked for and there is no state.
@@ -123,7 +123,19 @@ def fit(
     photos = batches.batch_size
     with progress("train", steps * photos, unit="photos", done=state.step * photos) as show:
         run.all_epochs(steps, show)
-    return sorted({bad.photo: bad for bad in run.unreadable}.values(), key=lambda bad: bad.photo)
+    found = {
+        bad.image: bad for bad in _of_all_processes(fabric, run.unreadable + run.unreadable_val)
+    }
+    return [found[image] for image in sorted(found)]
+
+
+def _of_all_processes(fabric: Fabric, unreadable: list[Unreadable]) -> list[Unreadable]:
+    """Gather what each process met: it reads only its own share of the photos."""
+    if fabric.world_size == 1:
+        return unreadable
+    parts: list[list[Unreadable]] = [[] for _ in range(fabric.world_size)]
+    torch.distributed.all_gather_object(parts, unreadable)
+    return [bad for part in parts for bad in part]
 
 
 @dataclass
@@ -141,6 +153,7 @@ class _Run:
 
     def __post_init__(self) -> None:
         self.unreadable: list[Unreadable] = []
+        self.unreadable_val: list[Unreadable] = []
         self.saved_at = time.monotonic()
         self.between_steps = True
         """False inside a step or a selection: what is half done must not be saved."""
@@ -222,6 +235,7 @@ class _Run:
         self.wrapped.eval()
         loss_sum, right, labelled, photos = 0.0, 0, 0, 0
         for batch in loader(self.data.val, workers=self.learner.config.workers):
+            self.unreadable_val += batch.unreadable
             if len(batch) == 0:
                 continue
             mix = draw_mix(len(batch), alpha=0, seed=(0,))

@@ -17,6 +17,7 @@ from homerange.errors import CheckpointError, ConfigError, ManifestError
 from homerange.model.checkpoint import WEIGHTS, CheckpointConfig, read_config
 from homerange.model.experts import ExpertSpec
 from homerange.model.network import SpeciesNetwork
+from homerange.output import obstacle
 from homerange.train.augment import seeded
 from homerange.train.config import TrainConfig
 from homerange.train.dataset import PlainPhotos, TrainingPhotos, Unreadable
@@ -36,6 +37,9 @@ class Trained:
     classes: tuple[str, ...]
     photos: int
     unreadable: list[Unreadable]
+    """Photos of train and val that no process could read."""
+    first_process: bool
+    """Whether this process is the one that speaks for all of a launch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,17 +102,19 @@ def train_stage(
         val_teacher,
     )
     unreadable = fit(fabric, learner, data, output, resume=resume)
-    return Trained(output, classes, len(train), unreadable)
+    return Trained(output, classes, len(train), unreadable, fabric.is_global_zero)
 
 
 def _check_output(folder: Path, manifest: Path, config: TrainConfig, *, resume: bool) -> None:
     """Refuse, before anything is written, to replace a checkpoint or to resume another training."""
+    in_the_way = obstacle(folder / WEIGHTS, inputs=[manifest])
+    if in_the_way:
+        raise CheckpointError(f"{folder / WEIGHTS}: {in_the_way}")
     if not resume:
-        if any((folder / name).is_file() for name in (STATE, WEIGHTS)):
-            raise CheckpointError(
-                f"{folder}: holds a checkpoint already. Add --resume to go on with it, "
-                "or write to another folder"
-            )
+        state, weights = ((folder / name).is_file() for name in (STATE, WEIGHTS))
+        if state or weights:
+            way = "Add --resume to go on with it, or write" if state else "Write"
+            raise CheckpointError(f"{folder}: holds a checkpoint already. {way} to another folder")
         return
     read_state(folder, config)
     if read_config(folder).provenance.get("manifest_sha256") != sha256_of(manifest):

@@ -300,7 +300,23 @@ def test_the_encoder_of_one_training_is_the_start_of_the_next(trained, manifest,
         assert torch.equal(tensor, expected[f"encoder.{name}"])
 
 
+def test_a_file_in_the_place_of_the_checkpoint_is_refused(manifest, tmp_path):
+    (tmp_path / "c").write_text("mine")
+    with pytest.raises(CheckpointError, match=r"c is a file, not a folder. Choose another output"):
+        train_dense(manifest, tmp_path / "c", tiny_config())
+    assert (tmp_path / "c").read_text() == "mine"
+
+
 # Photos that cannot be read
+
+
+def test_unreadable_photos_of_train_and_val_are_reported_once(tmp_path):
+    path = tiny_manifest(tmp_path, train=8, val=4, test=0)
+    for photo in (0, 9):
+        (tmp_path / "photos" / f"{photo}.jpg").write_bytes(b"no photo")
+    trained = train_dense(path, tmp_path / "c", tiny_config(epochs=2))
+    assert [bad.image for bad in trained.unreadable] == ["0.jpg", "9.jpg"]
+    assert trained.first_process
 
 
 def test_unreadable_photos_are_reported_once_and_training_goes_on(tmp_path):
@@ -337,8 +353,8 @@ def test_a_finished_checkpoint_without_its_state_is_not_replaced_either(
 ):
     for name in ("config.json", "weights.safetensors"):
         (tmp_path / name).write_bytes((trained.folder / name).read_bytes())
-    with pytest.raises(CheckpointError, match="holds a checkpoint already"):
-        train_dense(manifest, tmp_path, tiny_config())
+    with pytest.raises(CheckpointError, match=r"holds a checkpoint already. Write to another"):
+        train_dense(manifest, tmp_path, tiny_config())  # nothing can be resumed there
 
 
 def test_a_manifest_without_training_photos_is_refused(manifest, tmp_path):
@@ -361,9 +377,6 @@ def test_labels_cannot_be_learnt_from_photos_without_any(manifest, tmp_path, tea
 
 def test_config_json_is_plain_json(trained):
     json.loads((trained.folder / "config.json").read_text(), parse_constant=pytest.fail)
-
-
-# Photos that cannot be read
 
 
 def test_a_training_without_one_readable_photo_is_refused_and_leaves_no_weights(tmp_path):
