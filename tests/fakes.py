@@ -16,7 +16,8 @@ from homerange.data.images import Preprocessing
 from homerange.geo.cells import cell_ids
 from homerange.geo.place import Circle
 from homerange.world.description import Architecture, Description, Graph, Licence, Provenance
-from homerange.world.tables import Evidence, Occurrence, Profile, Taxa, count_band, strings
+from homerange.world.parquet import strings
+from homerange.world.tables import Evidence, Occurrence, Profile, Taxa, count_band
 from homerange.world.weights import read_header
 from homerange.world.world import seal_world
 

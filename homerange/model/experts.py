@@ -90,7 +90,7 @@ class Gate(nn.Module):
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Return the scores before the softmax, (B, T, E), in 32 bit."""
         with torch.autocast(x_BTD.device.type, enabled=False):
-            direction_BTD = functional.normalize(x_BTD.float(), dim=-1)
+            direction_BTD = functional.normalize(x_BTD.to(self.up.dtype), dim=-1)
             if self.down is not None:
                 direction_BTD = direction_BTD @ self.down.T
             scores_BTE: Tensor = direction_BTD @ self.up.T
@@ -166,7 +166,10 @@ class ExpertMlp(nn.Module):
             # argmax promises the lowest index of equal values; topk promises nothing
             chosen_BT1 = scores_BTE.argmax(-1, keepdim=True)
             share_BT1 = share_BTE.gather(-1, chosen_BT1)
-            return chosen_BT1, share_BT1 / share_BT1.detach()
+            weight_BT1 = (
+                share_BT1 / share_BT1.detach() if self.training else torch.ones_like(share_BT1)
+            )
+            return chosen_BT1, weight_BT1
         share_BTK, chosen_BTK = share_BTE.topk(min(self.top_k, self.experts), dim=-1)
         return chosen_BTK, share_BTK / share_BTK.sum(-1, keepdim=True)
 
@@ -183,6 +186,15 @@ class ExpertMlp(nn.Module):
         if not bool(self.kept_E.all()):
             answer_BTD = answer_BTD + self._of_dropped(x_BTD, residual_BDPN, chosen_BTK, kept_BTK)
         return y_BDPN + answer_BTD.transpose(1, 2).reshape(x_BDPN.shape)
+
+    def answer_of(self, x_BTD: Tensor, chosen_BT: Tensor) -> Tensor:
+        """Answer each token by the expert given for it, whatever the gate says; shape (B, T, D)."""
+        weight_BT1 = torch.ones_like(chosen_BT, dtype=x_BTD.dtype)[..., None]
+        answer_BTD = self._gather(x_BTD, chosen_BT[..., None], weight_BT1)
+        if self.shared is None:
+            return answer_BTD
+        shared_BD1T: Tensor = self.shared(x_BTD.transpose(1, 2).unsqueeze(2))
+        return answer_BTD + shared_BD1T.squeeze(2).transpose(1, 2)
 
     def _masked(self, x_BTD: Tensor, chosen_BTK: Tensor, weight_BTK: Tensor) -> Tensor:
         weight_BTE = x_BTD.new_zeros(*x_BTD.shape[:2], self.experts)

@@ -68,8 +68,12 @@ class SpeciesNetwork(nn.Module):
 
     def features(self, x_B3HW: Tensor) -> Tensor:
         """Return the input of the class rows, shape (B, D): what a world keeps as evidence."""
-        pooled_BD: Tensor = self.encoder(x_B3HW)
-        return pooled_BD if self.head is None else self.head.neck(pooled_BD)
+        return self.neck(self.encoder(x_B3HW))
+
+    def neck(self, pooled_BD: Tensor) -> Tensor:
+        """Take pooled features through the bottleneck, where there is one; shape (B, D)."""
+        features_BD: Tensor = pooled_BD if self.head is None else self.head.neck(pooled_BD)
+        return features_BD
 
     def classify(self, features_BD: Tensor) -> Tensor:
         """Return the logits, shape (B, C), of features from :meth:`features`."""

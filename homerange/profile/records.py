@@ -16,13 +16,13 @@ from homerange.data.metrics import in_top
 from homerange.data.names import OUTCOMES
 from homerange.geo.cells import cell_ids, level_for_km
 from homerange.train.infer import Answers
+from homerange.world.parquet import strings
 from homerange.world.tables import (
     PUBLISHED_LEVEL,
     Evidence,
     Occurrence,
     Profile,
     count_band,
-    strings,
 )
 
 __all__ = ["evidence", "occurrence", "profile_counts", "published_cells"]

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homerange.data.manifest import Manifest
-from homerange.world.tables import Taxa, strings
+from homerange.world.parquet import strings
+from homerange.world.tables import Taxa
 
 __all__ = ["taxa"]
 

@@ -55,7 +55,7 @@ class Learner(nn.Module):
             )
         if self.network.head is None:
             return loss, None
-        logits_BC = self.network.classify(self.network.head.neck(self.network.pool(map_BDHW)))
+        logits_BC = self.network.classify(self.network.neck(self.network.pool(map_BDHW)))
         if self.config.labels_weight > 0 and (class_B >= 0).any():
             labels = label_loss(logits_BC, class_B, mix=mix, smoothing=self.config.label_smoothing)
             loss = loss + self.config.labels_weight * labels

@@ -1,9 +1,8 @@
-"""The four tables of a world: the columns of each in one place, with its writer and its reader.
+"""The tables of every world: the columns of each in one place.
 
 ``taxa.parquet`` names the classes, ``occurrence.parquet`` says where they were recorded,
 ``profile.parquet`` counts the answers of the full world and ``evidence.parquet`` keeps the input
-of the class rows for each judged photo, so that any place can be judged without a photo. The
-format is Apache Parquet, read and written with DuckDB: right of the world there is no pyarrow.
+of the class rows for each judged photo, so that any place can be judged without a photo.
 
 Coordinates never enter these tables: only S2 cells of level 8 or coarser, and counts in bands.
 
@@ -11,20 +10,24 @@ Axes used in this file:
     N  rows of a table      D  features before the class rows
 """
 
-import glob
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Self, get_args, get_origin, get_type_hints
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from homerange.errors import WorldError
-from homerange.extras import need
-
-if TYPE_CHECKING:
-    import duckdb
+from homerange.world.parquet import (
+    CellId,
+    Feature,
+    Float32,
+    Float64,
+    Int8,
+    Int32,
+    Table,
+    Text,
+    TextOrNull,
+)
 
 __all__ = [
     "COUNT_BANDS",
@@ -35,7 +38,6 @@ __all__ = [
     "Profile",
     "Taxa",
     "count_band",
-    "strings",
 ]
 
 PUBLISHED_LEVEL = 8
@@ -48,25 +50,6 @@ COUNT_BAND_FROM = (1, 2, 6, 21, 101)
 """The smallest count of each band."""
 
 
-@dataclass(frozen=True)
-class _Column:
-    """How one column is stored."""
-
-    sql_type: str
-    dtype: type[np.generic]
-    nullable: bool = False
-
-
-Int8 = Annotated[NDArray[np.int8], _Column("TINYINT", np.int8)]
-Int32 = Annotated[NDArray[np.int32], _Column("INTEGER", np.int32)]
-CellId = Annotated[NDArray[np.uint64], _Column("UBIGINT", np.uint64)]
-Float32 = Annotated[NDArray[np.float32], _Column("FLOAT", np.float32)]
-Float64 = Annotated[NDArray[np.float64], _Column("DOUBLE", np.float64)]
-Text = Annotated[NDArray[np.object_], _Column("VARCHAR", np.object_)]
-TextOrNull = Annotated[NDArray[np.object_], _Column("VARCHAR", np.object_, nullable=True)]
-Feature = Annotated[NDArray[np.float16], _Column("BLOB", np.float16)]
-
-
 def count_band(count_N: NDArray[np.integer]) -> NDArray[np.int8]:
     """Put counts of records into the bands 1 to 5 (``COUNT_BANDS``); 0 stays 0.
 
@@ -77,109 +60,8 @@ def count_band(count_N: NDArray[np.integer]) -> NDArray[np.int8]:
     return np.searchsorted(COUNT_BAND_FROM, count_N, side="right").astype(np.int8)
 
 
-def strings(values: Iterable[str | None]) -> NDArray[np.object_]:
-    """Make a column of texts; ``None`` is a missing one.
-
-    Example:
-        >>> strings(["Panthera leo", None]).tolist()
-        ['Panthera leo', None]
-    """
-    values = list(values)
-    column_N = np.empty(len(values), dtype=np.object_)
-    column_N[:] = values
-    return column_N
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Table:
-    """A Parquet file whose columns are the fields of the class, in their order."""
-
-    file: ClassVar[str]
-
-    def __post_init__(self) -> None:
-        lengths = {name: len(getattr(self, name)) for name in _columns(type(self))}
-        if len(set(lengths.values())) > 1:
-            raise ValueError(f"{self.file}: the columns differ in length: {lengths}")
-        for name, column in _columns(type(self)).items():
-            found = getattr(self, name).dtype
-            if found != column.dtype:
-                expected = np.dtype(column.dtype)
-                raise ValueError(f"{self.file}: column {name} is {found}; expected {expected}")
-
-    def __len__(self) -> int:
-        return len(getattr(self, next(iter(_columns(type(self))))))
-
-    def write(self, folder: str | Path) -> None:
-        """Write the table into the folder of a world, under its fixed name.
-
-        The same rows give the same bytes.
-
-        Raises:
-            ExtraNotInstalled: If DuckDB is absent.
-        """
-        columns = _columns(type(self))
-        target = str(Path(folder) / self.file).replace("'", "''")
-        types = ", ".join(f'"{name}" {column.sql_type}' for name, column in columns.items())
-        with _connect() as connection:
-            connection.execute("SET threads = 1")  # several write row groups in any order
-            connection.execute(f"CREATE TABLE rows ({types})")
-            if len(self):
-                arrays = {name: _to_sql(getattr(self, name)) for name in columns}
-                connection.register("arrays", arrays)
-                connection.execute("INSERT INTO rows SELECT * FROM arrays")
-            connection.execute(f"COPY rows TO '{target}' (FORMAT parquet, COMPRESSION zstd)")
-
-    @classmethod
-    def read(
-        cls,
-        folder: str | Path,
-        where: str = "true",
-        parameters: Mapping[str, object] | None = None,
-    ) -> Self:
-        """Read the table, or the rows that a condition keeps.
-
-        Args:
-            folder: The folder of a world.
-            where: A condition in DuckDB's SQL over the columns; ``$name`` stands for a parameter.
-            parameters: The values of those parameters.
-
-        Raises:
-            WorldError: If the file is missing, is no Parquet file, has other columns than the
-                contract, or lacks a value that it needs.
-            ExtraNotInstalled: If DuckDB is absent.
-        """
-        path = Path(folder) / cls.file
-        arrays = cls._query(folder, f"SELECT * FROM source WHERE {where}", parameters)
-        columns = _columns(cls)
-        return cls(**{n: _from_sql(path, n, arrays[n], column) for n, column in columns.items()})
-
-    @classmethod
-    def _query(
-        cls, folder: str | Path, query: str, parameters: Mapping[str, object] | None = None
-    ) -> dict[str, NDArray[np.generic]]:
-        """Ask about the rows of the file, called ``source`` in the query."""
-        path = Path(folder) / cls.file
-        duckdb = need("duckdb")
-        try:
-            with _connect() as connection:
-                source = connection.read_parquet(glob.escape(str(path)))
-                found = dict(zip(source.columns, map(str, source.types), strict=True))
-                _check_columns(path, found, _columns(cls))
-                source.create_view("source")
-                arrays: dict[str, NDArray[np.generic]] = connection.execute(
-                    query, dict(parameters or {})
-                ).fetchnumpy()
-                return arrays
-        except duckdb.Error as error:
-            reason = str(error).splitlines()[0]
-            raise WorldError(
-                f"{path}: cannot be read as a table of a world ({reason}). Copy or download the "
-                "world again"
-            ) from error
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Taxa(_Table):
+class Taxa(Table):
     """The classes of a world: one row for each, in the order of the rows of its head."""
 
     file: ClassVar[str] = "taxa.parquet"
@@ -199,7 +81,7 @@ class Taxa(_Table):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Occurrence(_Table):
+class Occurrence(Table):
     """Where species were recorded: a row for each species, cell, month, source and uncertainty."""
 
     file: ClassVar[str] = "occurrence.parquet"
@@ -219,7 +101,7 @@ class Occurrence(_Table):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Profile(_Table):
+class Profile(Table):
     """Answers of the full world, counted by class, cell and split."""
 
     file: ClassVar[str] = "profile.parquet"
@@ -238,7 +120,7 @@ class Profile(_Table):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Evidence(_Table):
+class Evidence(Table):
     """Validation and test photos of the world's classes, as the input of the class rows."""
 
     file: ClassVar[str] = "evidence.parquet"
@@ -263,62 +145,4 @@ class Evidence(_Table):
             ExtraNotInstalled: If DuckDB is absent.
         """
         query = "SELECT DISTINCT cell FROM source WHERE cell <> 0 ORDER BY cell"
-        return cls._query(folder, query)["cell"].astype(np.uint64)
-
-
-def _columns(table: type[_Table]) -> dict[str, _Column]:
-    hints = get_type_hints(table, include_extras=True)
-    return {n: get_args(hint)[1] for n, hint in hints.items() if get_origin(hint) is Annotated}
-
-
-def _connect() -> "duckdb.DuckDBPyConnection":
-    settings = {"autoinstall_known_extensions": False}  # nothing is ever downloaded
-    connection: duckdb.DuckDBPyConnection = need("duckdb").connect(config=settings)
-    return connection
-
-
-def _check_columns(path: Path, found: dict[str, str], columns: dict[str, _Column]) -> None:
-    expected = {name: column.sql_type for name, column in columns.items()}
-    for name in {**expected, **found}:
-        if expected.get(name) != found.get(name):
-            raise WorldError(
-                f"{path}: column {name} is {found.get(name, 'missing')}; expected "
-                f"{expected.get(name, 'no such column')}. The world was made by another version "
-                "of homerange, or is damaged: download it or publish it again"
-            )
-
-
-def _to_sql(column_N: NDArray[np.generic]) -> NDArray[np.generic]:
-    if column_N.ndim == 1:
-        return column_N
-    blob_N = np.empty(len(column_N), dtype=np.object_)
-    blob_N[:] = [row_D.tobytes() for row_D in column_N.astype("<f2")]
-    return blob_N
-
-
-def _from_sql(
-    path: Path, name: str, array_N: NDArray[np.generic], column: _Column
-) -> NDArray[np.generic]:
-    missing_N = np.ma.getmaskarray(array_N)
-    if missing_N.any() and not column.nullable:
-        raise WorldError(
-            f"{path}: {int(missing_N.sum())} of {len(array_N)} rows have no {name}; every row "
-            "needs one. Publish the world again"
-        )
-    values_N = np.ma.getdata(array_N).astype(np.object_ if column.nullable else array_N.dtype)
-    if missing_N.any():
-        values_N[missing_N] = None
-    if column.sql_type == "BLOB":
-        return _features(path, name, values_N)
-    return values_N.astype(column.dtype, copy=False)
-
-
-def _features(path: Path, name: str, blob_N: NDArray[np.generic]) -> NDArray[np.float16]:
-    sizes = sorted({len(blob) for blob in blob_N.tolist()})
-    if len(sizes) > 1:
-        raise WorldError(
-            f"{path}: column {name} has rows of {sizes[0]} and of {sizes[-1]} bytes; expected one "
-            "size. Publish the world again"
-        )
-    flat = np.frombuffer(b"".join(blob_N.tolist()), dtype="<f2").astype(np.float16, copy=False)
-    return flat.reshape(len(blob_N), sizes[0] // 2 if sizes else 0)
+        return cls.query(folder, query)["cell"].astype(np.uint64)

@@ -143,7 +143,7 @@ def test_equal_scores_go_to_the_lowest_index():
 
 
 def test_a_weight_of_one_still_teaches_the_gate():
-    layer, x_BDPN = layer_of(experts=4), tokens()
+    layer, x_BDPN = layer_of(experts=4).train(), tokens()
     assert layer.route(x_BDPN.flatten(2).transpose(1, 2))[1].unique().tolist() == [1.0]
     layer(x_BDPN).square().sum().backward()
     assert layer.gate.up.grad.abs().max() > 1e-4

@@ -15,7 +15,8 @@ from homerange.specialize.cut import cut_world
 from homerange.specialize.evidence import judged_photos
 from homerange.specialize.figures import MEASURED_FROM, measure, score
 from homerange.specialize.species import species_at
-from homerange.world.tables import Evidence, Profile, strings
+from homerange.world.parquet import strings
+from homerange.world.tables import Evidence, Profile
 from homerange.world.world import open_world
 
 WEIGHT, BIAS = "head.classes.weight", "head.classes.bias"

@@ -19,7 +19,8 @@ from homerange.errors import PlaceError, SpeciesError
 from homerange.geo.cells import cell_ids, parse_cell
 from homerange.geo.place import Cell, Circle, SpeciesList
 from homerange.specialize.species import species_at
-from homerange.world.tables import COUNT_BAND_FROM, COUNT_BANDS, Occurrence, strings
+from homerange.world.parquet import strings
+from homerange.world.tables import COUNT_BAND_FROM, COUNT_BANDS, Occurrence
 from homerange.world.world import open_world
 
 

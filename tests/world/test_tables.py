@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from homerange.errors import ExtraNotInstalled, WorldError
+from homerange.world.parquet import strings
 from homerange.world.tables import (
     COUNT_BAND_FROM,
     COUNT_BANDS,
@@ -18,7 +19,6 @@ from homerange.world.tables import (
     Profile,
     Taxa,
     count_band,
-    strings,
 )
 
 COLUMNS = {

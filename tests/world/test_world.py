@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from homerange.errors import WorldError
 from homerange.world import world as world_module
-from homerange.world.tables import Taxa, strings
+from homerange.world.parquet import strings
+from homerange.world.tables import Taxa
 from homerange.world.world import WORLD_FILES, open_world, seal_world
 
 

@@ -1,0 +1,258 @@
+"""Choose the experts that a place keeps: the paper's two ways, one-pass scores, and controls.
+
+Source: the paper, section 3.3. ``threshold`` removes the nodes of the patch routing graph whose
+every edge is weak. The others remove experts one by one, the least important first: ``exact`` by
+what the loss of the expert alone does to accuracy (the paper's per-expert importance),
+``first-order`` by its estimate from one backward pass, ``frequency`` by tokens, ``reap`` by the
+mean length of the answers. ``global`` (first-order over all classes) and ``random`` are controls.
+
+All are sums over the validation photos of the place's species; test photos never enter. A layer
+keeps one expert at least, the one with most tokens, because its tokens must go somewhere.
+
+Axes used in this file:
+    E  experts of a layer
+"""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from homerange.errors import WorldError
+from homerange.world.expert_tables import Drops, Edges, Routing
+from homerange.world.world import World
+
+__all__ = ["Kept", "Method", "Use", "choose", "keep_by_threshold", "keep_without_lowest", "use_of"]
+
+Method = Literal["threshold", "exact", "first-order", "frequency", "reap", "global", "random"]
+Kept = dict[int, NDArray[np.int64]]
+"""Experts to keep by the number of their layer, rising."""
+OF_SPECIES = "split = 'val' AND class_index IN (SELECT unnest($classes::INTEGER[]))"
+
+
+@dataclass(frozen=True, eq=False)
+class Use:
+    """What the experts do for some species, by the number of the layer."""
+
+    tokens: Mapping[int, NDArray[np.int64]]
+    """Shape (E,)."""
+    loss_rise: Mapping[int, NDArray[np.float64]]
+    """Estimated rise of the summed loss without the expert, shape (E,)."""
+    answer_norm: Mapping[int, NDArray[np.float64]]
+    """Summed length of the answers, shape (E,)."""
+    edges: Mapping[int, NDArray[np.int64]]
+    """Tokens from an expert of the layer to one of the next, shape (E, E); none for the last."""
+
+
+def use_of(world: World, class_index: NDArray[np.integer] | None = None) -> Use:
+    """Add up what the experts do for some classes of a world, or for all.
+
+    Args:
+        world: A world with experts.
+        class_index: The classes; all where none is given.
+
+    Raises:
+        WorldError: If the world has no experts or its tables cannot be read.
+    """
+    layers = {layer.layer: layer.experts for layer in world.graph.experts if layer.experts}
+    if not layers:
+        raise WorldError(f"{world.path}: a world without experts; there are none to choose from")
+    classes = np.arange(len(world.labels)) if class_index is None else class_index
+    given = {"classes": classes.tolist()}
+    routing = Routing.read(world.path, OF_SPECIES, given)
+    edges = Edges.read(world.path, OF_SPECIES, given)
+
+    def per_layer(values: NDArray[np.generic]) -> dict[int, NDArray[np.float64]]:
+        """Sum a column of the routing table by layer and expert."""
+        return {
+            layer: np.bincount(
+                routing.expert[routing.layer == layer],
+                weights=values[routing.layer == layer].astype(np.float64),
+                minlength=experts,
+            )
+            for layer, experts in layers.items()
+        }
+
+    return Use(
+        tokens={n: values.astype(np.int64) for n, values in per_layer(routing.tokens).items()},
+        loss_rise=per_layer(routing.loss_rise),
+        answer_norm=per_layer(routing.answer_norm),
+        edges={layer: _graph(edges, layer, layers[layer]) for layer in sorted(layers)[:-1]},
+    )
+
+
+def _graph(edges: Edges, layer: int, experts: int) -> NDArray[np.int64]:
+    own = edges.layer == layer
+    count_EE = np.zeros((experts, experts), np.int64)
+    np.add.at(count_EE, (edges.expert[own], edges.next_expert[own]), edges.tokens[own])
+    return count_EE
+
+
+def keep_by_threshold(use: Use, percentile: float) -> Kept:
+    """Keep the nodes that have an edge at or above a percentile of all edges.
+
+    Edges are shares of the tokens that go from one layer to the next; the percentile is that of the
+    edges that some token takes, of all pairs of layers together.
+
+    Args:
+        use: Of the place's species.
+        percentile: 0 to 100; 0 removes only experts that no token visits.
+
+    Raises:
+        ValueError: If the percentile is not one.
+    """
+    if not 0 <= percentile <= 100:
+        raise ValueError(f"percentile {percentile}: expected 0 to 100")
+    weight = {layer: count / max(1, count.sum()) for layer, count in use.edges.items()}
+    used = np.concatenate([w[w > 0] for w in weight.values()] or [np.zeros(0)])
+    theta = np.percentile(used, percentile) if len(used) else 0.0
+    strongest = {layer: np.zeros(len(tokens)) for layer, tokens in use.tokens.items()}
+    for (layer, following), w_EE in zip(_pairs(use), weight.values(), strict=True):
+        strongest[layer] = np.maximum(strongest[layer], w_EE.max(axis=1))
+        strongest[following] = np.maximum(strongest[following], w_EE.max(axis=0))
+    return {
+        layer: _at_least_one((w_E >= theta) & (use.tokens[layer] > 0), use.tokens[layer])
+        for layer, w_E in strongest.items()
+    }
+
+
+def _pairs(use: Use) -> list[tuple[int, int]]:
+    layers = sorted(use.tokens)
+    return list(itertools.pairwise(layers))
+
+
+def keep_without_lowest(
+    importance: Mapping[int, NDArray[np.floating]],
+    tokens: Mapping[int, NDArray[np.int64]],
+    *,
+    number: int | None = None,
+    size_bytes: Mapping[int, int] | None = None,
+    save_bytes: int = 0,
+) -> Kept:
+    """Keep all experts but the least important of all layers together.
+
+    Args:
+        importance: Of each expert, by layer, shape (E,) or (E, 2): the second breaks ties of the
+            first.
+        tokens: Of each expert, by layer; fewer tokens break what ties are left.
+        number: Experts to remove; else they are removed until ``save_bytes`` are saved.
+        size_bytes: What an expert weighs, by layer.
+        save_bytes: What shall be saved.
+
+    Returns:
+        What is kept; one expert of each layer always is.
+    """
+    order = sorted(
+        (*np.atleast_1d(importance[layer][e]).tolist(), int(tokens[layer][e]), layer, e)
+        for layer in importance
+        for e in range(len(tokens[layer]))
+    )
+    gone: dict[int, set[int]] = {layer: set() for layer in importance}
+    removed = saved = 0
+    for *_, layer, e in order:
+        if (removed >= number) if number is not None else (saved >= save_bytes):
+            break
+        if len(gone[layer]) + 1 == len(tokens[layer]):
+            continue
+        gone[layer].add(e)
+        removed += 1
+        saved += (size_bytes or {}).get(layer, 0)
+    return {
+        layer: np.array([e for e in range(len(tokens[layer])) if e not in lost], np.int64)
+        for layer, lost in gone.items()
+    }
+
+
+def _at_least_one(kept_E: NDArray[np.bool_], tokens_E: NDArray[np.int64]) -> NDArray[np.int64]:
+    kept = np.flatnonzero(kept_E)
+    return kept if len(kept) else np.array([int(tokens_E.argmax())])
+
+
+def choose(
+    world: World,
+    class_index: NDArray[np.integer],
+    method: Method,
+    *,
+    percentile: float | None = None,
+    number: int | None = None,
+    save_bytes: int | None = None,
+    seed: int = 0,
+) -> Kept:
+    """Choose the experts that a place keeps.
+
+    Args:
+        world: A world with experts.
+        class_index: The place's species, as classes of the world.
+        method: How; see the top of this file.
+        percentile: For ``threshold``: the percentile of the edges.
+        number: For the others: experts to remove, of all layers together,
+        save_bytes: or bytes to save.
+        seed: For ``random``.
+
+    Raises:
+        ValueError: If the amount does not go with the method.
+        WorldError: If the world has no experts, or no exact drops for ``exact``.
+    """
+    if method not in get_args(Method):
+        raise ValueError(f"method {method!r} is unknown; use {', '.join(get_args(Method))}")
+    use = use_of(world, class_index)
+    if (percentile is None) == (method == "threshold") or (
+        method != "threshold" and (number is None) == (save_bytes is None)
+    ):
+        raise ValueError("threshold takes a percentile, every other method a number or bytes")
+    if percentile is not None:
+        return keep_by_threshold(use, percentile)
+    size_bytes = {
+        layer.layer: 4 * (2 * layer.channels * layer.hidden + layer.hidden + layer.channels)
+        for layer in world.graph.experts
+    }
+    return keep_without_lowest(
+        _importance(world, class_index, method, use, seed),
+        use.tokens,
+        number=number,
+        size_bytes=size_bytes,
+        save_bytes=save_bytes or 0,
+    )
+
+
+def _importance(
+    world: World, class_index: NDArray[np.integer], method: Method, use: Use, seed: int
+) -> Mapping[int, NDArray[np.floating]]:
+    if method == "exact":
+        return _exact(world, class_index, use)
+    if method == "first-order":
+        return use.loss_rise
+    if method == "global":
+        return use_of(world).loss_rise
+    if method == "random":
+        generator = np.random.default_rng(seed)
+        return {layer: generator.random(len(tokens)) for layer, tokens in use.tokens.items()}
+    tokens = {layer: values.astype(np.float64) for layer, values in use.tokens.items()}
+    if method == "frequency":
+        return tokens
+    return {layer: use.answer_norm[layer] / np.maximum(1, tokens[layer]) for layer in tokens}
+
+
+def _exact(
+    world: World, class_index: NDArray[np.integer], use: Use
+) -> Mapping[int, NDArray[np.floating]]:
+    """Return lost answers and, to break ties, the rise of the loss, shape (E, 2)."""
+    if not (world.path / Drops.file).is_file():
+        raise WorldError(
+            f"{world.path}: has no exact drops. Publish it with: homerange profile --exact K"
+        )
+    drops = Drops.read(world.path, OF_SPECIES, {"classes": class_index.tolist()})
+    whole = drops.layer < 0
+    correct, loss = int(drops.correct[whole].sum()), float(drops.loss_sum[whole].sum())
+    found = {}
+    for layer, tokens in use.tokens.items():
+        own = drops.layer == layer
+        sums = [
+            np.bincount(drops.expert[own], weights=values[own], minlength=len(tokens))
+            for values in (drops.correct, drops.loss_sum)
+        ]
+        found[layer] = np.stack([correct - sums[0], sums[1] - loss], axis=1)
+    return found
