@@ -284,17 +284,29 @@ def evaluate(checkpoint: Path, manifest: Path, split: str) -> None:
 @click.option("-o", "--output", type=FILE, required=True, help="Folder of the world.")
 @click.option("--name", help="Name of the world; that of the folder otherwise.")
 @click.option("--licence", help="Licence of photos that state none.")
+@click.option(
+    "--exact",
+    default=0,
+    metavar="PHOTOS",
+    help="Of each class, for which every expert is dropped in turn; none otherwise.",
+)
 def profile(
-    checkpoint: Path, manifest: Path, output: Path, name: str | None, licence: str | None
+    checkpoint: Path,
+    manifest: Path,
+    output: Path,
+    name: str | None,
+    licence: str | None,
+    exact: int,
 ) -> None:
     """Run a checkpoint over validation and test photos and publish it as a world.
 
     \b
     homerange profile checkpoint manifest.parquet -o world
+    homerange profile experts manifest.parquet -o world --exact 5
     """
     from homerange.profile.publish import publish
 
-    published = publish(checkpoint, manifest, output, name=name, licence=licence)
+    published = publish(checkpoint, manifest, output, name=name, licence=licence, exact=exact)
     click.echo(f"{published.classes:,} classes, {published.photos:,} photos judged: {output}")
     report_unreadable(published.unreadable, output / "refused-profile.csv")
 

@@ -23,10 +23,18 @@ from homerange.data.manifest import schema
 from homerange.geo.cells import mean_edge_km
 from homerange.run.results.table import COLUMNS
 from homerange.specialize.specialize import specialize
-from homerange.world.description import Architecture, Description, Graph, Licence, Provenance
+from homerange.world.description import (
+    Architecture,
+    Description,
+    ExpertLayer,
+    Graph,
+    Licence,
+    Provenance,
+)
+from homerange.world.expert_tables import Drops, Edges, Routing
 from homerange.world.place_package import MEMBERS, read_package
 from homerange.world.tables import Evidence, Occurrence, Profile, Taxa
-from homerange.world.world import WORLD_FILES
+from homerange.world.world import EXPERT_FILES, WORLD_FILES
 
 PACKAGE = Path(homerange.__file__).parent
 ROOT = PACKAGE.parent
@@ -258,9 +266,11 @@ def test_the_page_of_the_world_has_every_file_key_and_column():
     page = (DOCS / "world.md").read_text()
     said = {name for cells in rows(page) for cell in cells for name in words(cell)}
     assert said >= {*WORLD_FILES, "world.json", "format", "version", "files"}
+    assert set(words(page)) >= {field.name for field in dataclasses.fields(ExpertLayer)}
+    assert said >= set(EXPERT_FILES)
     for part in (Description, Architecture, Graph, Provenance, Licence, Taxa, Occurrence):
         assert said >= {field.name for field in dataclasses.fields(part)}
-    for part in (Profile, Evidence):
+    for part in (Profile, Evidence, Routing, Edges, Drops):
         assert said >= {field.name for field in dataclasses.fields(part)}
 
 

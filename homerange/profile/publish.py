@@ -15,6 +15,8 @@ from homerange.data.manifest import SPLITS, Manifest
 from homerange.errors import CheckpointError, ManifestError, WorldError
 from homerange.model.checkpoint import WEIGHTS, CheckpointConfig, load_checkpoint
 from homerange.model.network import SpeciesNetwork
+from homerange.profile.drops import exact_drops
+from homerange.profile.expert_sums import expert_sums
 from homerange.profile.export import GRAPH, INPUT, OUTPUT, export_graph
 from homerange.profile.fold import fold_batch_norm
 from homerange.profile.licence import licence_of, licence_rows
@@ -32,6 +34,7 @@ from homerange.world.description import (
     Licence,
     Provenance,
 )
+from homerange.world.expert_tables import Drops
 from homerange.world.world import seal_world
 
 __all__ = ["Published", "publish"]
@@ -57,6 +60,7 @@ def publish(
     *,
     name: str | None = None,
     licence: str | None = None,
+    exact: int = 0,
 ) -> Published:
     """Publish a checkpoint as a world.
 
@@ -66,6 +70,7 @@ def publish(
         output: Folder of the world; made if absent.
         name: Name of the world; that of the folder otherwise.
         licence: Licence of photos that state none.
+        exact: With experts: photos of each class for which every expert is dropped in turn.
 
     Raises:
         CheckpointError: If the checkpoint has no class head.
@@ -92,10 +97,25 @@ def publish(
     occurrence(photos).write(output)
     profile_counts(judged, answers).write(output)
     evidence(judged, answers).write(output)
+    if any(layer.experts for layer in layers):
+        _write_expert_tables(network, config, judged, output, exact)
     facts = _describe(network, config, photos, layers, output)
     facts = replace(facts, name=name or output.resolve().name, licence=terms)
     seal_world(output, _with_metrics(facts, judged, answers, config.classes))
     return Published(output, len(config.classes), len(judged), answers.unreadable)
+
+
+def _write_expert_tables(
+    network: SpeciesNetwork, config: CheckpointConfig, judged: Manifest, folder: Path, exact: int
+) -> None:
+    """Write what the experts did for the judged photos, and what dropping each one does."""
+    network = network.cpu()
+    routing, edges = expert_sums(network, config, judged)
+    routing.write(folder)
+    edges.write(folder)
+    (folder / Drops.file).unlink(missing_ok=True)
+    if exact:
+        exact_drops(network, config, judged, photos_per_class=exact).write(folder)
 
 
 def _make_folder(output: Path) -> None:

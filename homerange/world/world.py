@@ -17,6 +17,7 @@ from homerange.data.names import OUTCOMES
 from homerange.errors import WorldError
 from homerange.output import atomic_file
 from homerange.world.description import Description, Graph
+from homerange.world.expert_tables import Drops, Edges, Routing
 from homerange.world.tables import Evidence, Occurrence, Profile, Taxa
 
 __all__ = ["WORLD_FILES", "WORLD_VERSION", "StoredFile", "World", "open_world", "seal_world"]
@@ -33,7 +34,10 @@ WORLD_FILES = (
     Profile.file,
     Evidence.file,
 )
-"""All files of a world but ``world.json``."""
+"""All files of every world but ``world.json``."""
+
+EXPERT_FILES = (Routing.file, Edges.file, Drops.file)
+"""Files that a world with experts has beside them; the last only where drops were measured."""
 
 HASH_ON_OPENING_UP_TO_BYTES = 200 * 10**6
 """A second or less on one core; a larger file is compared by its size until ``World.verify``."""
@@ -142,9 +146,8 @@ def seal_world(path: str | Path, description: Description) -> str:
         raise WorldError(
             f"{path}: lacks {', '.join(missing)}; a world is sealed when all are there"
         )
-    files = {
-        n: asdict(StoredFile(_sha256(path / n), (path / n).stat().st_size)) for n in WORLD_FILES
-    }
+    names = [*WORLD_FILES, *(name for name in EXPERT_FILES if (path / name).is_file())]
+    files = {n: asdict(StoredFile(_sha256(path / n), (path / n).stat().st_size)) for n in names}
     head = {"format": WORLD_FORMAT, "version": WORLD_VERSION}
     content = {**head, **description.to_json(), "files": files}
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False).encode()
