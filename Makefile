@@ -10,7 +10,7 @@ help:
 	@echo "make quickstart   photos -> world -> models of two places (about ten minutes)"
 	@echo "make test         all tests"
 	@echo "make lint         style and types"
-	@echo "make bench        measure again what the docs say; results in bench/results"
+	@echo "make bench        measure speed and size again (start weights: bench/*.py, with photos)"
 	@echo "make docs         write docs/cli.md and docs/recipes.md again"
 
 # The environment is made once, and again when its list of packages changes.
@@ -36,4 +36,5 @@ docs: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/python bench/decode.py
-	$(BIN)/python bench/cut.py
+	$(BIN)/python bench/cut.py --keep bench/cut.homerange
+	$(BIN)/python bench/predict.py --model bench/cut.homerange

@@ -8,6 +8,7 @@ one core, where no torch is loaded. Writes ``bench/results/cut.json``. Run: ``py
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -84,6 +85,7 @@ def main() -> None:
     """Measure in fresh processes and write the record."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--keep", type=Path, help="where to leave the package that was cut")
     parser.add_argument("--world", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.world:
@@ -101,6 +103,8 @@ def main() -> None:
             )
             for _ in range(arguments.rounds)
         ]
+        if arguments.keep:
+            shutil.copy(world.parent / "place.homerange", arguments.keep)
     times = {key: spread([one[key] for one in rounds]) for key in TIMES}
     ratios = {key: round(rounds[0][key], 4) for key in ("bytes", "parameters", "macs")}
     path = write_record(
