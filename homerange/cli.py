@@ -331,20 +331,34 @@ def species(world: Path, place: "Place", include: Sequence[str], exclude: Sequen
 @main.command()
 @click.option("--world", type=FILE, required=True, help="Folder of the world.")
 @click.option("-o", "--output", type=FILE, required=True, help="The package, NAME.homerange.")
+@click.option(
+    "--experts", metavar="METHOD:AMOUNT", help="Drop experts: first-order:40, threshold:95 ..."
+)
 @takes_place
 def get(
-    world: Path, output: Path, place: "Place", include: Sequence[str], exclude: Sequence[str]
+    world: Path,
+    output: Path,
+    experts: str | None,
+    place: "Place",
+    include: Sequence[str],
+    exclude: Sequence[str],
 ) -> None:
     """Get the model of a place: one file that runs without a network connection or torch.
 
     \b
     homerange get --world world --at -2.33,34.83 -o serengeti.homerange
     homerange get --world world --species my-species.txt -o mine.homerange
+    homerange get --world world --at -2.33,34.83 -o small.homerange --experts first-order:40
+
+    METHOD is threshold (AMOUNT: a percentile of the routing graph's edges), exact, first-order,
+    reap, frequency, global or random (AMOUNT: experts to drop, or bytes to save, such as 20kB).
     """
     from homerange.show import print_package
     from homerange.specialize.specialize import specialize
 
-    print_package(specialize(world, place, output, include=include, exclude=exclude))
+    print_package(
+        specialize(world, place, output, include=include, exclude=exclude, experts=experts)
+    )
 
 
 @main.command()

@@ -74,6 +74,18 @@ def print_package(made: "Specialized") -> None:
             _score(row.on_species),
             _score(row.at_place) if row.at_place else "-",
         )
+    if made.experts:
+        rise = made.experts.estimated_loss_rise
+        cost = "not estimated" if rise is None else f"estimated: loss {rise:+.3f} a photo"
+        size = made.experts.head_and_experts
+        table.add_row(
+            f"with {made.experts.dropped:,} experts dropped",
+            f"{size.bytes / 1e6:.2f}",
+            f"{size.parameters:,}",
+            f"{size.macs / 1e6:.1f} M",
+            cost,
+            "-",
+        )
     _print(table)
     _warn(made.table.warnings)
     click.echo(f"{len(made.table.labels):,} labels, {made.seconds:.2f} s: {made.path}")

@@ -5,14 +5,21 @@ fewer than 30 photos is not given as a number; each way to make a model smaller 
 that nobody credits one with what another did; the accuracy says whose photos it was measured on.
 """
 
-from homerange.specialize.figures import Figures, Row, Score
+from homerange.specialize.expert_figures import ExpertFigures
+from homerange.specialize.figures import Figures, Row, Score, Size
 from homerange.specialize.species import ExpectedSpecies, SpeciesTable
 from homerange.world.world import World
 
 __all__ = ["model_card"]
 
 
-def model_card(name: str, world: World, table: SpeciesTable, figures: Figures) -> str:
+def model_card(
+    name: str,
+    world: World,
+    table: SpeciesTable,
+    figures: Figures,
+    experts: ExpertFigures | None = None,
+) -> str:
     """Write the card of a package, in Markdown.
 
     Args:
@@ -20,6 +27,7 @@ def model_card(name: str, world: World, table: SpeciesTable, figures: Figures) -
         world: The world that it was cut from.
         table: Its species.
         figures: What was measured.
+        experts: What dropping experts saved, where some were.
     """
     parts = [
         f"# {_plain(name)}",
@@ -27,10 +35,10 @@ def model_card(name: str, world: World, table: SpeciesTable, figures: Figures) -
         "each photo; somebody who knows the animals must check what matters.",
         _what(world, table),
         "## How good is it",
-        _rows(figures),
-        _explanation(table, figures),
+        _rows(figures, experts),
+        _explanation(table, figures) + _about_experts(experts),
         "## What made it smaller",
-        _levers(world, table, figures),
+        _levers(world, table, figures, experts),
         "## Species",
         _species(table, figures),
         "## Where the photos came from",
@@ -55,27 +63,55 @@ def _what(world: World, table: SpeciesTable) -> str:
     )
 
 
-def _rows(figures: Figures) -> str:
+def _rows(figures: Figures, experts: ExpertFigures | None) -> str:
     head = (
         "model | MB | parameters | multiply-adds a photo | accuracy on this place's species | "
         "macro-F1 | accuracy on photos of this place"
     )
     lines = [_line(head.split(" | ")), _line(["---", *["---:"] * 3, *["---"] * 3])]
-    lines += [_line(_row(row)) for row in figures.rows]
-    return "\n".join(lines)
+    rows = [_row(row) for row in figures.rows]
+    if experts:
+        rows[2][0] = "class rows cut, all experts kept"
+        cost = _estimate(experts)
+        rows += [
+            [name, *_size(size), cost, "-", "-"]
+            for name, size in (
+                ("experts dropped, all classes kept", experts.experts_only),
+                ("this package: class rows cut, experts dropped", experts.head_and_experts),
+            )
+        ]
+    return "\n".join([*lines, *map(_line, rows)])
 
 
 def _row(row: Row) -> list[str]:
-    size, on_species, here = row.size, row.on_species, row.at_place
+    on_species, here = row.on_species, row.at_place
     return [
         row.name,
-        f"{size.bytes / 1e6:,.2f}",
-        f"{size.parameters:,}",
-        f"{size.macs / 1e6:,.1f} M",
+        *_size(row.size),
         _share(on_species),
         f"{on_species.macro_f1:.2f}" if on_species.measured else "-",
         _share(here) if here and here.photos else "no photos",
     ]
+
+
+def _size(size: Size) -> list[str]:
+    return [f"{size.bytes / 1e6:,.2f}", f"{size.parameters:,}", f"{size.macs / 1e6:,.1f} M"]
+
+
+def _estimate(experts: ExpertFigures) -> str:
+    if experts.estimated_loss_rise is None:
+        return "not estimated (no validation photos)"
+    return f"estimated: loss {experts.estimated_loss_rise:+.3f} a photo"
+
+
+def _about_experts(experts: ExpertFigures | None) -> str:
+    if experts is None:
+        return ""
+    return (
+        f" {_count(experts.dropped, 'expert')} dropped ({_plain(experts.choice)}). What that costs "
+        "is an estimate to first order, from validation photos of this place's species: with "
+        "several experts gone, only photos can tell. Run the package on photos that you know."
+    )
 
 
 def _share(score: Score) -> str:
@@ -104,27 +140,38 @@ def _explanation(table: SpeciesTable, figures: Figures) -> str:
     )
 
 
-def _levers(world: World, table: SpeciesTable, figures: Figures) -> str:
+def _levers(
+    world: World, table: SpeciesTable, figures: Figures, experts: ExpertFigures | None
+) -> str:
     world_size, size = figures.rows[0].size, figures.rows[2].size
-    saved = [
-        f"{len(world.labels):,} to {len(table.labels):,} classes",
-        f"{(size.bytes - world_size.bytes) / 1e6:+,.2f} MB "
-        f"({size.bytes / world_size.bytes - 1:+.1%})",
-        f"{size.parameters - world_size.parameters:+,}",
-        f"{(size.macs - world_size.macs) / 1e6:+,.3f} M",
-    ]
     unused = "not used in this package"
+    dropped = ["experts dropped", unused, "", "", ""]
+    if experts:
+        what = f"{experts.dropped:,} of {experts.dropped + _kept(experts):,} experts"
+        dropped = ["experts dropped", what, *_saved(world_size, experts.experts_only)]
+    classes = f"{len(world.labels):,} to {len(table.labels):,} classes"
     return "\n".join(
         [
             _line(["lever", "what", "bytes", "parameters", "multiply-adds"]),
             _line(["---", "---", "---:", "---:", "---:"]),
-            _line(["class rows cut", *saved]),
-            *(
-                _line([lever, unused, "", "", ""])
-                for lever in ("experts dropped", "int8 weights", "smaller photos")
-            ),
+            _line(["class rows cut", classes, *_saved(world_size, size)]),
+            _line(dropped),
+            *(_line([lever, unused, "", "", ""]) for lever in ("int8 weights", "smaller photos")),
         ]
     )
+
+
+def _kept(experts: ExpertFigures) -> int:
+    return sum(map(len, experts.kept.values()))
+
+
+def _saved(before: Size, after: Size) -> list[str]:
+    change = after.bytes - before.bytes
+    return [
+        f"{change / 1e6:+,.2f} MB ({after.bytes / before.bytes - 1:+.1%})",
+        f"{after.parameters - before.parameters:+,}",
+        f"{(after.macs - before.macs) / 1e6:+,.3f} M",
+    ]
 
 
 def _species(table: SpeciesTable, figures: Figures) -> str:

@@ -16,20 +16,30 @@ Axes used in this file:
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from homerange.errors import WorldError
+from homerange.errors import ConfigError, WorldError
 from homerange.world.expert_tables import Drops, Edges, Routing
 from homerange.world.world import World
 
-__all__ = ["Kept", "Method", "Use", "choose", "keep_by_threshold", "keep_without_lowest", "use_of"]
+__all__ = [
+    "Choice",
+    "Kept",
+    "Method",
+    "Use",
+    "choose",
+    "keep_by_threshold",
+    "keep_without_lowest",
+    "use_of",
+]
 
 Method = Literal["threshold", "exact", "first-order", "frequency", "reap", "global", "random"]
 Kept = dict[int, NDArray[np.int64]]
 """Experts to keep by the number of their layer, rising."""
+UNITS = {"kB": 10**3, "MB": 10**6}
 OF_SPECIES = "split = 'val' AND class_index IN (SELECT unnest($classes::INTEGER[]))"
 
 
@@ -67,14 +77,11 @@ def use_of(world: World, class_index: NDArray[np.integer] | None = None) -> Use:
 
     def per_layer(values: NDArray[np.generic]) -> dict[int, NDArray[np.float64]]:
         """Sum a column of the routing table by layer and expert."""
-        return {
-            layer: np.bincount(
-                routing.expert[routing.layer == layer],
-                weights=values[routing.layer == layer].astype(np.float64),
-                minlength=experts,
-            )
-            for layer, experts in layers.items()
-        }
+        found = {layer: np.zeros(experts) for layer, experts in layers.items()}
+        for layer, sum_E in found.items():
+            own = routing.layer == layer
+            np.add.at(sum_E, routing.expert[own], values[own].astype(np.float64))
+        return found
 
     return Use(
         tokens={n: values.astype(np.int64) for n, values in per_layer(routing.tokens).items()},
@@ -102,10 +109,10 @@ def keep_by_threshold(use: Use, percentile: float) -> Kept:
         percentile: 0 to 100; 0 removes only experts that no token visits.
 
     Raises:
-        ValueError: If the percentile is not one.
+        ConfigError: If the percentile is not one.
     """
     if not 0 <= percentile <= 100:
-        raise ValueError(f"percentile {percentile}: expected 0 to 100")
+        raise ConfigError(f"percentile {percentile:g}: expected 0 to 100")
     weight = {layer: count / max(1, count.sum()) for layer, count in use.edges.items()}
     used = np.concatenate([w[w > 0] for w in weight.values()] or [np.zeros(0)])
     theta = np.percentile(used, percentile) if len(used) else 0.0
@@ -171,56 +178,96 @@ def _at_least_one(kept_E: NDArray[np.bool_], tokens_E: NDArray[np.int64]) -> NDA
     return kept if len(kept) else np.array([int(tokens_E.argmax())])
 
 
-def choose(
-    world: World,
-    class_index: NDArray[np.integer],
-    method: Method,
-    *,
-    percentile: float | None = None,
-    number: int | None = None,
-    save_bytes: int | None = None,
-    seed: int = 0,
-) -> Kept:
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """How the experts of a place are chosen: a method, and how many it removes."""
+
+    method: Method
+    percentile: float | None = None
+    """For ``threshold``: of the edges."""
+    number: int | None = None
+    """For the others: experts to remove, of all layers together,"""
+    save_bytes: int | None = None
+    """or bytes to save."""
+    seed: int = 0
+    """For ``random``."""
+
+    def __post_init__(self) -> None:
+        """Refuse an amount that does not go with the method."""
+        if self.method not in get_args(Method):
+            known = ", ".join(get_args(Method))
+            raise ConfigError(f"method {self.method!r} is unknown; use {known}")
+        given = [self.percentile, self.number, self.save_bytes]
+        right = [self.percentile] if self.method == "threshold" else [self.number, self.save_bytes]
+        if sum(x is not None for x in given) != 1 or all(x is None for x in right):
+            raise ConfigError(
+                "threshold takes a percentile, every other method a number or bytes, for example "
+                "threshold:95, first-order:40 or reap:20kB"
+            )
+        if self.percentile is not None and not 0 <= self.percentile <= 100:
+            raise ConfigError(f"percentile {self.percentile:g}: expected 0 to 100")
+        if (self.number or 0) < 0 or (self.save_bytes or 0) < 0:
+            raise ConfigError("a number of experts or bytes to remove cannot be below 0")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a choice as people type it.
+
+        Raises:
+            ConfigError: If it is none.
+
+        Example:
+            >>> Choice.parse("reap:20kB").save_bytes
+            20000
+        """
+        method, _, amount = text.partition(":")
+        unit = next((unit for unit in UNITS if amount.endswith(unit)), "")
+        try:
+            value = float(amount.removesuffix(unit))
+            whole = round(value * UNITS.get(unit, 1))  # refuses nan and infinity
+        except (ValueError, OverflowError):
+            raise ConfigError(
+                f"experts {text!r}: expected METHOD:AMOUNT, for example threshold:95, "
+                "first-order:40 or reap:20kB"
+            ) from None
+        if unit:
+            return cls(method=method, save_bytes=whole)  # type: ignore[arg-type]
+        if method == "threshold":
+            return cls(method="threshold", percentile=value)
+        return cls(method=method, number=whole)  # type: ignore[arg-type]
+
+
+def choose(world: World, class_index: NDArray[np.integer], choice: Choice) -> Kept:
     """Choose the experts that a place keeps.
 
     Args:
         world: A world with experts.
         class_index: The place's species, as classes of the world.
-        method: How; see the top of this file.
-        percentile: For ``threshold``: the percentile of the edges.
-        number: For the others: experts to remove, of all layers together,
-        save_bytes: or bytes to save.
-        seed: For ``random``.
+        choice: How, and how many.
 
     Raises:
-        ValueError: If the amount does not go with the method.
         WorldError: If the world has no experts, or no exact drops for ``exact``.
     """
-    if method not in get_args(Method):
-        raise ValueError(f"method {method!r} is unknown; use {', '.join(get_args(Method))}")
     use = use_of(world, class_index)
-    if (percentile is None) == (method == "threshold") or (
-        method != "threshold" and (number is None) == (save_bytes is None)
-    ):
-        raise ValueError("threshold takes a percentile, every other method a number or bytes")
-    if percentile is not None:
-        return keep_by_threshold(use, percentile)
+    if choice.percentile is not None:
+        return keep_by_threshold(use, choice.percentile)
     size_bytes = {
         layer.layer: 4 * (2 * layer.channels * layer.hidden + layer.hidden + layer.channels)
         for layer in world.graph.experts
     }
     return keep_without_lowest(
-        _importance(world, class_index, method, use, seed),
+        _importance(world, class_index, choice, use),
         use.tokens,
-        number=number,
+        number=choice.number,
         size_bytes=size_bytes,
-        save_bytes=save_bytes or 0,
+        save_bytes=choice.save_bytes or 0,
     )
 
 
 def _importance(
-    world: World, class_index: NDArray[np.integer], method: Method, use: Use, seed: int
+    world: World, class_index: NDArray[np.integer], choice: Choice, use: Use
 ) -> Mapping[int, NDArray[np.floating]]:
+    method = choice.method
     if method == "exact":
         return _exact(world, class_index, use)
     if method == "first-order":
@@ -228,7 +275,7 @@ def _importance(
     if method == "global":
         return use_of(world).loss_rise
     if method == "random":
-        generator = np.random.default_rng(seed)
+        generator = np.random.default_rng(choice.seed)
         return {layer: generator.random(len(tokens)) for layer, tokens in use.tokens.items()}
     tokens = {layer: values.astype(np.float64) for layer, values in use.tokens.items()}
     if method == "frequency":

@@ -16,7 +16,9 @@ from homerange.errors import PackageError
 from homerange.geo.place import Place
 from homerange.output import obstacle, writing
 from homerange.specialize.card import model_card
+from homerange.specialize.choose import Choice, choose
 from homerange.specialize.cut import cut_world
+from homerange.specialize.expert_figures import ExpertFigures, expert_figures
 from homerange.specialize.figures import Figures, measure
 from homerange.specialize.sparrow import sparrow_manifest
 from homerange.specialize.species import SpeciesTable, species_at
@@ -36,6 +38,8 @@ class Specialized:
     name: str
     table: SpeciesTable
     figures: Figures
+    experts: ExpertFigures | None
+    """What dropping experts saved; none where all were kept."""
     card: str
     """The model card, in Markdown."""
     seconds: float
@@ -50,6 +54,7 @@ def specialize(
     name: str | None = None,
     include: Iterable[str] = (),
     exclude: Iterable[str] = (),
+    experts: str | None = None,
 ) -> Specialized:
     """Make the model of a place.
 
@@ -61,8 +66,11 @@ def specialize(
         name: Name of the package; without it the name of the file.
         include: Scientific names to add to the species of the place.
         exclude: Scientific names to leave out.
+        experts: In a world with experts, which to drop, as ``METHOD:AMOUNT``, for example
+            ``first-order:40``; see :mod:`homerange.specialize.choose`. All are kept otherwise.
 
     Raises:
+        ConfigError: If ``experts`` is no such text.
         PackageError: If ``output`` cannot be written, or is there and is no package.
         WorldError: If the world is missing, damaged or cannot be cut.
         PlaceError: If the world has no records there.
@@ -73,11 +81,17 @@ def specialize(
     path = Path(output)
     name = name or path.name.removesuffix(".homerange")
     _check_output(path)
+    choice = Choice.parse(experts) if experts else None
     opened = open_world(world)
     table = species_at(opened, place, include=include, exclude=exclude)
     model = cut_world(opened, table.class_index_K)
     figures = measure(opened, table, model)
-    card = model_card(name, opened, table, figures)
+    dropped = None
+    if choice and experts:
+        kept = choose(opened, table.class_index_K, choice)
+        model = cut_world(opened, table.class_index_K, kept)
+        dropped = expert_figures(opened, table, experts, kept, model)
+    card = model_card(name, opened, table, figures, dropped)
     members = {
         "model.onnx": model,
         "MODEL_CARD.md": card.encode(),
@@ -85,7 +99,7 @@ def specialize(
         "manifest.toml": sparrow_manifest(name, opened.preprocessing).encode(),
     }
     with writing(path, PackageError):
-        place_json = _place_json(name, opened, table, figures)
+        place_json = _place_json(name, opened, table, figures, dropped)
         sha256 = write_package(path, place=place_json, members=members)
     return Specialized(
         path=path,
@@ -93,6 +107,7 @@ def specialize(
         name=name,
         table=table,
         figures=figures,
+        experts=dropped,
         card=card,
         seconds=time.perf_counter() - start,
     )
@@ -117,7 +132,11 @@ def _is_package(path: Path) -> bool:
 
 
 def _place_json(
-    name: str, world: World, table: SpeciesTable, figures: Figures
+    name: str,
+    world: World,
+    table: SpeciesTable,
+    figures: Figures,
+    experts: ExpertFigures | None,
 ) -> dict[str, object]:
     """Gather the content of ``place.json``; the hashes of the members are added on writing."""
     return {
@@ -130,7 +149,7 @@ def _place_json(
         "species": [row.to_json() for row in table.species],
         "outcomes": list(table.outcomes),
         "labels": list(table.labels),
-        "experts": {},
+        "experts": experts.to_json() if experts else {},
         "thresholds": {},
         "preprocessing": world.preprocessing.to_json(),
         "graph": {"input": world.graph.input, "output": world.graph.output},

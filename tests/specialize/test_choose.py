@@ -8,8 +8,9 @@ from fakes import build_world, reseal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from homerange.errors import WorldError
+from homerange.errors import ConfigError, WorldError
 from homerange.specialize.choose import (
+    Choice,
     Use,
     choose,
     keep_by_threshold,
@@ -35,6 +36,10 @@ def use(edges, tokens=None, rise=None):
 
 def plain(kept):
     return {layer: experts.tolist() for layer, experts in kept.items()}
+
+
+def pick(world, classes, method, **amount):
+    return choose(world, np.array(classes), Choice(method=method, **amount))
 
 
 # The threshold
@@ -182,27 +187,27 @@ def test_a_place_adds_up_the_validation_photos_of_its_species(world):
     ],
 )
 def test_each_score_orders_the_experts_in_its_own_way(world, method, expected):
-    assert plain(choose(world, np.array([0]), method, number=3)) == expected
+    assert plain(pick(world, [0], method, number=3)) == expected
 
 
 def test_the_threshold_reads_the_edges_of_the_place(world):
     # Edges of species 0: 10 / 12 and 2 / 12; the 60th percentile is 0.567.
-    kept = choose(world, np.array([0]), "threshold", percentile=60)
+    kept = pick(world, [0], "threshold", percentile=60)
     assert plain(kept) == {1: [0], 3: [1]}
-    assert plain(choose(world, np.array([5]), "threshold", percentile=60)) == {1: [1], 3: [0]}
+    assert plain(pick(world, [5], "threshold", percentile=60)) == {1: [1], 3: [0]}
 
 
 def test_random_depends_on_its_seed_alone(world):
-    first, again = (choose(world, np.array([0]), "random", number=3, seed=4) for _ in range(2))
+    first, again = (pick(world, [0], "random", number=3, seed=4) for _ in range(2))
     assert plain(first) == plain(again)
-    others = [plain(choose(world, np.array([0]), "random", number=3, seed=s)) for s in range(9)]
+    others = [plain(pick(world, [0], "random", number=3, seed=s)) for s in range(9)]
     assert any(other != plain(first) for other in others)
 
 
 def test_bytes_count_weights_and_biases_of_an_expert(world):
     # 4 bytes x (2 x 4 channels x 2 hidden + 2 + 4) = 88.
-    assert sum(map(len, choose(world, np.array([0]), "frequency", save_bytes=88).values())) == 5
-    assert sum(map(len, choose(world, np.array([0]), "frequency", save_bytes=89).values())) == 4
+    assert sum(map(len, pick(world, [0], "frequency", save_bytes=88).values())) == 5
+    assert sum(map(len, pick(world, [0], "frequency", save_bytes=89).values())) == 4
 
 
 def test_exact_importance_is_lost_answers_then_the_rise_of_the_loss(world):
@@ -218,14 +223,14 @@ def test_exact_importance_is_lost_answers_then_the_rise_of_the_loss(world):
             "loss_sum": [r[3] for r in rows],
         }
     ).write(world.path)  # fmt: skip
-    assert plain(choose(world, np.array([0]), "exact", number=1)) == {1: [0, 2], 3: [0, 1, 2]}
-    assert plain(choose(world, np.array([0]), "exact", number=3)) == {1: [0, 2], 3: [1]}
-    assert plain(choose(world, np.array([0]), "exact", number=4)) == {1: [0], 3: [1]}
+    assert plain(pick(world, [0], "exact", number=1)) == {1: [0, 2], 3: [0, 1, 2]}
+    assert plain(pick(world, [0], "exact", number=3)) == {1: [0, 2], 3: [1]}
+    assert plain(pick(world, [0], "exact", number=4)) == {1: [0], 3: [1]}
 
 
 def test_exact_needs_a_world_that_measured_drops(world):
     with pytest.raises(WorldError, match=r"has no exact drops. .* homerange profile --exact K"):
-        choose(world, np.array([0]), "exact", number=1)
+        pick(world, [0], "exact", number=1)
 
 
 def test_a_dense_world_has_nothing_to_choose_from(tmp_path):
@@ -238,11 +243,39 @@ def test_a_dense_world_has_nothing_to_choose_from(tmp_path):
     [("threshold", {"number": 3}), ("random", {"percentile": 50}), ("reap", {}),
      ("reap", {"number": 1, "save_bytes": 1})],
 )  # fmt: skip
-def test_an_amount_that_does_not_go_with_the_method_is_refused(world, method, amount):
-    with pytest.raises(ValueError, match="threshold takes a percentile, every other method a num"):
-        choose(world, np.array([0]), method, **amount)
+def test_an_amount_that_does_not_go_with_the_method_is_refused(method, amount):
+    with pytest.raises(ConfigError, match="threshold takes a percentile, every other method a nu"):
+        Choice(method=method, **amount)
 
 
-def test_an_unknown_method_is_refused_with_those_there_are(world):
-    with pytest.raises(ValueError, match="method 'best' is unknown; use threshold, exact, first-o"):
-        choose(world, np.array([0]), "best", number=1)
+# As people type it
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("threshold:97.5", {"method": "threshold", "percentile": 97.5}),
+        ("first-order:40", {"method": "first-order", "number": 40}),
+        ("reap:20kB", {"method": "reap", "save_bytes": 20_000}),
+        ("random:0.1MB", {"method": "random", "save_bytes": 100_000}),
+    ],
+)
+def test_a_choice_is_read_as_people_type_it(text, expected):
+    assert Choice.parse(text) == Choice(**expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("first-order", "experts 'first-order': expected METHOD:AMOUNT, for example threshold:95"),
+        ("reap:many", "experts 'reap:many': expected METHOD:AMOUNT"),
+        ("reap:nan", "experts 'reap:nan': expected METHOD:AMOUNT"),
+        ("best:3", "method 'best' is unknown; use threshold, exact, first-order"),
+        ("threshold:101", "percentile 101: expected 0 to 100"),
+        ("threshold:20kB", "threshold takes a percentile"),
+        ("reap:-1", "cannot be below 0"),
+    ],
+)
+def test_what_is_no_choice_is_refused(text, message):
+    with pytest.raises(ConfigError, match=message):
+        Choice.parse(text)
