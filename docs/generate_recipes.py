@@ -13,7 +13,7 @@ import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
-from homerange.train.config import RECIPES, TrainConfig
+from homerange.train.config import TrainConfig
 from homerange.train.expert_config import ExpertConfig
 
 PAGE = Path(__file__).with_name("recipes.md")
@@ -49,12 +49,7 @@ checkpoint has, and these. `paper-experts` is the paper's; `small-experts` goes 
 
 def page() -> str:
     """Return the whole page."""
-    dense, experts = {}, {}
-    for file in sorted(RECIPES.glob("*.toml")):
-        is_expert = "expert" in file.stem
-        (experts if is_expert else dense)[file.stem] = (
-            ExpertConfig if is_expert else TrainConfig
-        ).read(file.stem)
+    dense, experts = _shipped(TrainConfig), _shipped(ExpertConfig)
     shared = {field.name for field in dataclasses.fields(TrainConfig)}
     own = {field.name for field in dataclasses.fields(ExpertConfig)} - shared
     return "\n".join(
@@ -65,6 +60,11 @@ def page() -> str:
             *_table(ExpertConfig, own, experts),
         ]
     )
+
+
+def _shipped(config: type[TrainConfig]) -> dict[str, TrainConfig]:
+    files = sorted(config.shipped_in.glob("*.toml"))
+    return {file.stem: config.read(file.stem) for file in files}
 
 
 def _table(

@@ -19,6 +19,7 @@ from homerange import __version__
 from homerange.cli import main
 from homerange.train.dataset import Unreadable
 
+OF_A_PLACE = {"at", "radius_km", "s2", "species", "include", "exclude"}
 MOST_OPTIONS = 8
 SERENGETI = ("--at", "-2.33,34.83")
 
@@ -91,8 +92,10 @@ def test_the_examples_of_every_verb_are_commands_that_can_be_given(words, monkey
 
 @pytest.mark.parametrize("words", VERBS)
 def test_no_verb_has_more_options_than_fit_in_a_head(words):
-    options = [one for one in VERBS[words].params if isinstance(one, click.Option)]
-    assert len(options) <= MOST_OPTIONS
+    """Those that name a place are the same for every verb, and count apart."""
+    options = {one.name for one in VERBS[words].params if isinstance(one, click.Option)}
+    assert len(options - OF_A_PLACE) <= MOST_OPTIONS
+    assert len(options & OF_A_PLACE) <= MOST_OPTIONS
 
 
 @pytest.mark.parametrize("words", VERBS)
@@ -400,11 +403,15 @@ VERBS_THAT_READ_PHOTOS = {
 def finds_unreadable(monkeypatch, *names):
     """Let the verbs that read photos do nothing but meet photos that cannot be read."""
     unreadable = [Unreadable(i, name, "0 bytes") for i, name in enumerate(names)]
-    trained = SimpleNamespace(unreadable=unreadable, photos=9, classes=("Panthera leo", "blank"))
+    facts = {"unreadable": unreadable, "photos": 9, "classes": ("Panthera leo", "blank")}
+
+    def trained(_, folder=None, *__, first_process=True, **___):
+        return SimpleNamespace(**facts, folder=folder, first_process=first_process)
+
     published = SimpleNamespace(unreadable=unreadable, photos=9, classes=2)
     monkeypatch.setattr("homerange.show.print_evaluation", lambda _: None)
-    monkeypatch.setattr("homerange.train.dense.train_dense", lambda *_, **__: trained)
-    monkeypatch.setattr("homerange.train.evaluate.evaluate", lambda *_, **__: trained)
+    monkeypatch.setattr("homerange.train.dense.train_dense", trained)
+    monkeypatch.setattr("homerange.train.evaluate.evaluate", trained)
     monkeypatch.setattr("homerange.profile.publish.publish", lambda *_, **__: published)
 
 
@@ -417,6 +424,13 @@ def test_each_verb_lists_its_unreadable_photos_by_path_in_a_file_of_its_own(tmp_
         text = (tmp_path / report).read_text(encoding="utf-8")
         assert text.splitlines() == ["image,reason", "a.jpg,0 bytes", "Zoé.jpg,0 bytes"]
     assert {path.name for path in tmp_path.iterdir()} == set(VERBS_THAT_READ_PHOTOS)
+
+
+def test_of_several_processes_only_the_first_speaks(tmp_path, monkeypatch):
+    others = SimpleNamespace(unreadable=[Unreadable(0, "a.jpg", "0 bytes")], first_process=False)
+    monkeypatch.setattr("homerange.train.dense.train_dense", lambda *_, **__: others)
+    result = run("train", "dense", "m.parquet", "-o", tmp_path)
+    assert (result.exit_code, result.output, list(tmp_path.iterdir())) == (0, "", [])
 
 
 @pytest.mark.parametrize("report", VERBS_THAT_READ_PHOTOS)

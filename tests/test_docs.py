@@ -201,7 +201,7 @@ def test_the_tree_of_the_readme_names_only_what_exists():
 
 def test_the_tree_of_the_readme_names_every_file_of_the_package():
     start = [path for path in (PACKAGE / "model").glob("start/*")]
-    recipes = [path for path in (PACKAGE / "train/recipes").iterdir()]
+    recipes = (PACKAGE / "train/recipes").rglob("*.toml")
     files = [path for path in SOURCES if path.name != "__init__.py"]
     missing = {name_of(path) for path in (*files, *recipes, *start)} - set(tree())
     assert missing == set()

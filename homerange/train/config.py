@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from homerange.data.images import Preprocessing
 from homerange.errors import ConfigError
@@ -51,6 +51,9 @@ NOT_NEGATIVE = (
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """Every setting of ``homerange train``. The defaults are the paper's where it gives one."""
+
+    shipped_in: ClassVar[Path] = RECIPES
+    """Where the recipes lie that come with the package."""
 
     name: str = ""
     """What worlds trained with this recipe say they were trained with."""
@@ -203,7 +206,7 @@ class TrainConfig:
         """Read a recipe by name or path, then apply ``key=value`` overrides.
 
         Args:
-            recipe: ``"paper"``, ``"small-data"``, ``"teacher"``, or the path of a TOML file.
+            recipe: Name of a shipped recipe, or the path of a TOML file.
             overrides: Texts such as ``"epochs=5"``; values are TOML, bare words are strings.
 
         Raises:
@@ -214,20 +217,22 @@ class TrainConfig:
             >>> TrainConfig.read("paper", ["epochs=3"]).epochs
             3
         """
-        values = _read_toml(recipe) | dict(_parse_override(text) for text in overrides)
+        values = _read_toml(recipe, cls.shipped_in) | dict(
+            _parse_override(text) for text in overrides
+        )
         return cls(**_check_types(cls, values))  # type: ignore[arg-type]
 
 
-def _read_toml(recipe: str | Path) -> dict[str, object]:
+def _read_toml(recipe: str | Path, folder: Path) -> dict[str, object]:
     path = Path(recipe)
     if path.suffix != ".toml":
-        shipped = sorted(file.stem for file in RECIPES.glob("*.toml"))
+        shipped = sorted(file.stem for file in folder.glob("*.toml"))
         if str(recipe) not in shipped:
             raise ConfigError(
                 f"recipe {str(recipe)!r} is unknown; shipped are {', '.join(shipped)}. "
                 "A file of your own must end in .toml"
             )
-        path = RECIPES / f"{recipe}.toml"
+        path = folder / f"{recipe}.toml"
     if not path.is_file():
         raise ConfigError(f"{path}: no such recipe file")
     try:

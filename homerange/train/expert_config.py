@@ -7,11 +7,12 @@ are the paper's where it gives one and METHOD's choice where it does not; docs/m
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import ClassVar, Literal
 
 from homerange.errors import ConfigError
 from homerange.model.experts import ExpertSpec
-from homerange.train.config import TrainConfig
+from homerange.train.config import RECIPES, TrainConfig
 
 __all__ = ["ExpertConfig", "ExpertInit"]
 
@@ -27,6 +28,8 @@ NOT_NEGATIVE = ("refine_steps", "photos_per_class_min", "distill_steps", "expert
 @dataclass(frozen=True, kw_only=True)
 class ExpertConfig(TrainConfig):
     """Every setting of ``homerange train experts``, beside those of :class:`TrainConfig`."""
+
+    shipped_in: ClassVar[Path] = RECIPES / "experts"
 
     expert_layers: tuple[int, ...] = ExpertSpec.layers
     """Transformer layers whose MLP becomes experts, counted from 0; MobileViTV2 has nine."""

@@ -91,10 +91,23 @@ def test_a_config_of_something_else_is_refused(folder):
 
 
 def test_another_version_is_refused_with_both_numbers(folder):
-    edit(folder, version=2)
+    edit(folder, version=3)
     with pytest.raises(
-        CheckpointError, match="checkpoint version 2, this homerange reads version 1"
+        CheckpointError, match="checkpoint version 3, this homerange reads versions 1 to 2"
     ):
+        read_config(folder)
+
+
+def test_a_checkpoint_of_version_1_is_read_as_a_dense_one(folder):
+    found = json.loads((folder / "config.json").read_text())
+    del found["experts"]
+    (folder / "config.json").write_text(json.dumps(found | {"version": 1}))
+    assert read_config(folder).experts is None
+
+
+def test_experts_that_are_not_understood_are_refused(folder):
+    edit(folder, experts={"layers": [1]})
+    with pytest.raises(CheckpointError, match=r"experts is .*; expected null or an object with"):
         read_config(folder)
 
 

@@ -1,7 +1,6 @@
 """How right a checkpoint is: the numbers of scikit-learn, photo by photo as the device would."""
 
 import json
-import math
 
 import numpy as np
 import pytest
@@ -168,17 +167,14 @@ def test_evaluation_measures_one_split_and_writes_it_down(checkpoint, manifest):
     assert evaluate(checkpoint, manifest, split="val").overall.photos == 4
 
 
-def test_without_one_readable_photo_nothing_is_measured_and_nothing_is_nan(checkpoint, tmp_path):
+def test_without_one_readable_photo_nothing_is_measured(checkpoint, tmp_path):
     manifest = tiny_manifest(tmp_path, train=1, val=1, test=3)
     for i in (2, 3, 4):
         (tmp_path / "photos" / f"{i}.jpg").write_bytes(b"no photo")
-    found = evaluate(checkpoint, manifest)
-    assert math.isnan(found.overall.top1)
-    assert [bad.photo for bad in found.unreadable] == [0, 1, 2]
-    written = read_json(checkpoint)
-    assert written["overall"]["top1"] is None
-    assert written["overall"]["photos"] == 0
-    assert written["unreadable"] == 3
+    before = (checkpoint / "metrics.json").exists()
+    with pytest.raises(ManifestError, match=r"none of 3 photos could be read, the first because"):
+        evaluate(checkpoint, manifest)
+    assert (checkpoint / "metrics.json").exists() == before
 
 
 def test_a_split_without_labels_is_refused(checkpoint, tmp_path):

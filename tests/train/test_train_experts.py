@@ -268,3 +268,8 @@ def test_the_shipped_recipes_can_be_read(recipe):
     config = ExpertConfig.read(recipe, ["expert_layers=[1, 7]"])
     assert config.expert_layers == (1, 7)
     assert config.name == recipe
+
+
+def test_a_dense_recipe_is_not_one_of_experts():
+    with pytest.raises(ConfigError, match="unknown; shipped are paper-experts, small-experts"):
+        ExpertConfig.read("small-data")
