@@ -38,3 +38,4 @@ bench: .venv/installed
 	$(BIN)/python bench/decode.py
 	$(BIN)/python bench/cut.py --keep bench/cut.homerange
 	$(BIN)/python bench/predict.py --model bench/cut.homerange
+	$(BIN)/python bench/expert_layer.py

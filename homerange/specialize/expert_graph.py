@@ -29,8 +29,9 @@ __all__ = ["Execution", "Nodes", "expert_nodes", "faster_execution"]
 
 Execution = Literal["masked", "gather"]
 
-GATHER_FROM_HIDDEN = 256
-"""Hidden units K * H from which gathering is faster; measured by ``bench/expert_layer.py``."""
+GATHER_FROM_EXPERTS = 48
+"""Experts K from which gathering is faster: masking costs K * H a token, fetching H. Between 16 and
+64 for H of 2, 8 and 32; measured by ``bench/expert_layer.py``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +44,7 @@ class Nodes:
 
 def faster_execution(layer: ExpertLayer) -> Execution:
     """Return the execution that was faster in the benchmark for layers of this shape."""
-    return "gather" if layer.experts * layer.hidden >= GATHER_FROM_HIDDEN else "masked"
+    return "gather" if layer.experts >= GATHER_FROM_EXPERTS else "masked"
 
 
 def expert_nodes(
