@@ -2,8 +2,9 @@
 
 Layers of the paper's network at 256 pixels (channels and tokens of layers 1, 3 and 7), K kept
 experts of hidden width H, one thread, one photo. Executions and the dense MLP take turns, round by
-round in one process; ratios of medians to the dense MLP are reported, and whether the exporter's choice was
-the faster one. Writes ``bench/results/expert_layer.json``. Run: ``python bench/expert_layer.py``.
+round in one process; ratios of medians to the dense MLP are reported, and whether the exporter's
+choice was the faster one. Writes ``bench/results/expert_layer.json``.
+Run: ``python bench/expert_layer.py``.
 """
 
 import argparse
