@@ -29,9 +29,9 @@ __all__ = ["Execution", "Nodes", "expert_nodes", "faster_execution"]
 
 Execution = Literal["masked", "gather"]
 
-GATHER_FROM_EXPERTS = 48
-"""Experts K from which gathering is faster: masking costs K * H a token, fetching H. Between 16 and
-64 for H of 2, 8 and 32; measured by ``bench/expert_layer.py``."""
+GATHER_FROM_EXPERTS, GATHER_WIDE_FROM_EXPERTS, WIDE = 48, 12, 8
+"""Experts K from which gathering is faster, below and from a hidden width of 8: masking costs K * H
+a token, fetching H. Measured by ``bench/expert_layer.py`` for K of 1, 4, 16, 64 and H of 2, 8, 32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,8 @@ class Nodes:
 
 def faster_execution(layer: ExpertLayer) -> Execution:
     """Return the execution that was faster in the benchmark for layers of this shape."""
-    return "gather" if layer.experts >= GATHER_FROM_EXPERTS else "masked"
+    enough = GATHER_WIDE_FROM_EXPERTS if layer.hidden >= WIDE else GATHER_FROM_EXPERTS
+    return "gather" if layer.experts >= enough else "masked"
 
 
 def expert_nodes(
@@ -141,13 +142,13 @@ class _Writer:
         channels, hidden = self.layer.channels, self.layer.hidden
         index, weight = self._gate_weights()
         flat = self.add("Reshape", self.layer.input, self.constant([0, channels, 1, -1]))
-        x_BT1D = self.add("Transpose", flat, perm=[0, 3, 2, 1])
+        x_BTD1 = self.add("Transpose", flat, perm=[0, 3, 1, 2])
         answers = []
         for k in range(self.layer.top_k):
             index_BT = self._one_of(index, k)
             first_BTHD = self.add("Gather", self.tensor("w1_EHD"), index_BT, axis=0)
-            product = self.add("Mul", first_BTHD, x_BT1D)
-            sum_BTH = self.add("ReduceSum", product, self.constant([3]), keepdims=0)
+            sum_BTH1 = self.add("MatMul", first_BTHD, x_BTD1)
+            sum_BTH = self.add("Squeeze", sum_BTH1, self.constant([3]))
             bias_BTH = self.add("Gather", self.tensor("b1_EH"), index_BT, axis=0)
             hidden_BTH = self._silu(self.add("Add", sum_BTH, bias_BTH))
             hidden_BT1H = self.add("Reshape", hidden_BTH, self.constant([0, 0, 1, hidden]))
