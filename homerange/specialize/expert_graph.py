@@ -31,7 +31,7 @@ Execution = Literal["masked", "gather"]
 
 GATHER_FROM_EXPERTS, GATHER_WIDE_FROM_EXPERTS, WIDE = 48, 12, 8
 """Experts K from which gathering is faster, below and from a hidden width of 8: masking costs K * H
-a token, fetching H. Measured by ``bench/expert_layer.py`` for K of 1, 4, 16, 64 and H of 2, 8, 32."""
+a token, fetching H. ``bench/expert_layer.py`` measured K of 1, 4, 16, 64 and H of 2, 8, 32."""
 
 
 @dataclass(frozen=True, eq=False)
