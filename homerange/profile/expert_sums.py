@@ -105,7 +105,7 @@ def _hand_back(network: SpeciesNetwork, x_B3HW: Tensor, class_B: Tensor) -> None
 
 def _layer_values(trace: LayerTrace) -> dict[str, NDArray[np.float64]]:
     """Tokens, first-order rise of the loss and length of the answers, each (B, E)."""
-    chosen_BT, experts = trace.first_choice().flatten(1), trace.mlp.experts
+    chosen_BT, experts = trace.chosen_BPN.flatten(1), trace.mlp.experts
     norm_BT = trace.output_BDPN.flatten(2).norm(dim=1)
     return {
         "tokens": summed_by_expert(torch.ones_like(norm_BT), chosen_BT, experts),
@@ -115,7 +115,7 @@ def _layer_values(trace: LayerTrace) -> dict[str, NDArray[np.float64]]:
 
 
 def _map(trace: LayerTrace) -> NDArray[np.int64]:
-    chosen_BPN = trace.first_choice()
+    chosen_BPN = trace.chosen_BPN
     return on_the_map(chosen_BPN, rows=math.isqrt(chosen_BPN.shape[2]))  # photos are square
 
 

@@ -99,8 +99,7 @@ def publish(
     evidence(judged, answers).write(output)
     if any(layer.experts for layer in layers):
         _write_expert_tables(network, config, judged, output, exact)
-    facts = _describe(network, config, photos, layers, output)
-    facts = replace(facts, name=name or output.resolve().name, licence=terms)
+    facts = _describe(name or output.resolve().name, network, config, photos, terms, layers, output)
     seal_world(output, _with_metrics(facts, judged, answers, config.classes))
     return Published(output, len(config.classes), len(judged), answers.unreadable)
 
@@ -140,18 +139,20 @@ def _judged(photos: Manifest, path: Path) -> Manifest:
 
 
 def _describe(
+    name: str,
     network: SpeciesNetwork,
     config: CheckpointConfig,
     photos: Manifest,
+    terms: Licence,
     layers: Sequence[ExpertLayer],
     folder: Path,
 ) -> Description:
-    """Gather the facts of a world, short of its name, licence and metrics."""
+    """Gather the facts of a world, short of its metrics."""
     model = onnx.load(str(folder / GRAPH), load_external_data=False)
     assert network.head is not None
     labelled = photos.labelled()
     return Description(
-        name="",
+        name=name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         homerange=__version__,
         architecture=Architecture(
@@ -178,7 +179,7 @@ def _describe(
             photos={split: len(labelled.split(split)) for split in SPLITS},
             sources=dict(Counter(source or "" for source in labelled.strings("source"))),
         ),
-        licence=Licence(weights="", rows={}),
+        licence=terms,
         metrics={},
     )
 

@@ -42,17 +42,13 @@ class LayerTrace:
     output_BDPN: Tensor = field(default_factory=lambda: torch.empty(0))
     nudge_BDPN: Tensor = field(default_factory=lambda: torch.empty(0))
     """Zeros that are added to the output: their gradient is that of the answers."""
+    chosen_BPN: Tensor = field(default_factory=lambda: torch.empty(0))
+    """The first expert of each token."""
 
     @property
     def tokens_BTD(self) -> Tensor:
         """What went in, without gradient."""
-        return self.input_BDPN.detach().flatten(2).transpose(1, 2)
-
-    def first_choice(self) -> Tensor:
-        """Return the expert of each token, (B, P, N)."""
-        with torch.no_grad():
-            chosen_BT = self.mlp.route(self.tokens_BTD)[0][..., 0]
-        return chosen_BT.view(len(chosen_BT), *self.input_BDPN.shape[2:])
+        return self.input_BDPN.flatten(2).transpose(1, 2)
 
 
 @contextmanager
@@ -64,6 +60,9 @@ def traced(layers: Mapping[int, ExpertMlp]) -> Iterator[dict[int, LayerTrace]]:
         trace.input_BDPN, trace.residual_BDPN = (value.detach() for value in given)
         trace.output_BDPN = output_BDPN.detach()
         trace.nudge_BDPN = torch.zeros_like(output_BDPN).requires_grad_()
+        with torch.no_grad():
+            chosen_BT = trace.mlp.route(trace.tokens_BTD)[0][..., 0]
+        trace.chosen_BPN = chosen_BT.view(len(chosen_BT), *trace.input_BDPN.shape[2:])
         return output_BDPN + trace.nudge_BDPN
 
     handles = [
@@ -147,7 +146,7 @@ def first_order(trace: LayerTrace) -> NDArray[np.float64]:
     gradient = trace.nudge_BDPN.grad
     if gradient is None:
         raise ValueError("the answers of this layer have no gradient; hand the loss back first")
-    chosen_BT = trace.first_choice().flatten(1)
+    chosen_BT = trace.chosen_BPN.flatten(1)
     change_BTD = _instead(trace, chosen_BT) - trace.output_BDPN.flatten(2).transpose(1, 2)
     rise_BT = (gradient.flatten(2).transpose(1, 2) * change_BTD).sum(-1)
     return summed_by_expert(rise_BT, chosen_BT, trace.mlp.experts)

@@ -11,9 +11,8 @@ import numpy as np
 import onnx
 
 from homerange.specialize.choose import Kept, use_of
-from homerange.specialize.count import count_macs, count_parameters
 from homerange.specialize.cut import cut_world
-from homerange.specialize.figures import Size
+from homerange.specialize.figures import Size, size_of
 from homerange.specialize.species import SpeciesTable
 from homerange.world.tables import Profile
 from homerange.world.world import World
@@ -75,5 +74,4 @@ def expert_figures(
 
 
 def _size(model: bytes) -> Size:
-    graph = onnx.load_from_string(model)
-    return Size(bytes=len(model), parameters=count_parameters(graph), macs=count_macs(graph))
+    return size_of(onnx.load_from_string(model), len(model))

@@ -24,7 +24,7 @@ from homerange.specialize.graph import load_graph
 from homerange.specialize.species import SpeciesTable
 from homerange.world.world import World
 
-__all__ = ["Figures", "Row", "Score", "Size", "SpeciesScore", "measure", "score"]
+__all__ = ["Figures", "Row", "Score", "Size", "SpeciesScore", "measure", "score", "size_of"]
 
 MEASURED_FROM = 30
 """With fewer photos a share is not called measured."""
@@ -113,7 +113,7 @@ def measure(world: World, table: SpeciesTable, model: bytes) -> Figures:
     judged = judged_photos(world, table)
     answers = answer(world, table, judged.feature_ND, full=full, cut=cut)
     world_bytes = world.graph_path.stat().st_size + world.weights_path.stat().st_size
-    world_size, package_size = _size(full, world_bytes), _size(cut, len(model))
+    world_size, package_size = size_of(full, world_bytes), size_of(cut, len(model))
     located = not isinstance(table.place, SpeciesList)
     species_N = ~np.isin(judged.class_N, [world.labels.index(name) for name in world.outcomes])
     on_list_N = np.isin(judged.class_N, [row.class_index for row in table.species])
@@ -160,7 +160,8 @@ def score(class_N: NDArray[np.integer], answer_N: NDArray[np.integer]) -> Score:
     )
 
 
-def _size(model: onnx.ModelProto, size_bytes: int) -> Size:
+def size_of(model: onnx.ModelProto, size_bytes: int) -> Size:
+    """Count what a model weighs, given its bytes on disk, and what a photo costs."""
     return Size(bytes=size_bytes, parameters=count_parameters(model), macs=count_macs(model))
 
 

@@ -60,7 +60,7 @@ def maps_of(network, x_B3HW):
     with torch.no_grad(), traced(expert_layers(network)) as traces:
         network(x_B3HW)
     for layer, trace in traces.items():
-        chosen_BPN = trace.first_choice()
+        chosen_BPN = trace.chosen_BPN
         batch, _, patches = chosen_BPN.shape
         side = int(patches**0.5)
         map_BHW = np.zeros((batch, 2 * side, 2 * side), np.int64)
@@ -80,7 +80,7 @@ def test_tokens_lie_on_the_map_where_they_are_in_the_photo(network, judged, fact
     with torch.no_grad(), traced(expert_layers(network)) as traces:
         network(x_B3HW)
     for layer, expected in maps_of(network, x_B3HW).items():
-        chosen_BPN = traces[layer].first_choice()
+        chosen_BPN = traces[layer].chosen_BPN
         rows = int(chosen_BPN.shape[2] ** 0.5)
         assert np.array_equal(on_the_map(chosen_BPN, rows), expected)
 
@@ -185,9 +185,9 @@ def test_for_a_small_change_the_first_order_score_is_the_change_of_the_loss(rule
         loss = functional.cross_entropy(network(x_B3HW), class_B, reduction="sum")
         loss.backward()
     rise_BE = first_order(traces[3])
-    expert = int(traces[3].first_choice().flatten().mode().values)
+    expert = int(traces[3].chosen_BPN.flatten().mode().values)
     if rule in ("zero", "literal"):  # no small change: the score is the gradient times the change
-        tokens = (traces[3].first_choice() == expert).unsqueeze(1)
+        tokens = (traces[3].chosen_BPN == expert).unsqueeze(1)
         instead = -(traces[3].residual_BDPN if rule == "zero" else traces[3].input_BDPN)
         change = (instead - traces[3].output_BDPN) * tokens * traces[3].nudge_BDPN.grad
         expected_B = change.double().flatten(1).sum(1)
