@@ -154,7 +154,7 @@ class Sums:
 
     def table(self) -> pa.Table:
         """Return one row for each combination of keys, sorted."""
-        together = pa.concat_tables(self.parts)
+        together = pa.concat_tables(self.parts, promote_options="permissive")  # sums are wider
         values = [name for name in together.column_names if name not in self.keys]
         summed = together.group_by(self.keys).aggregate([(name, "sum") for name in values])
         summed = summed.rename_columns([name.removesuffix("_sum") for name in summed.column_names])

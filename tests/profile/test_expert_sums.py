@@ -228,8 +228,11 @@ def test_the_rest_of_the_network_gives_the_logits_of_the_whole(network):
             torch.testing.assert_close(run_from(network, layer, seen[0]), expected)
 
 
-@pytest.mark.parametrize("rule", ["reroute", "skip"])
-def test_exact_drops_equal_whole_passes_with_one_expert_dropped(network, facts, judged, rule):
+@pytest.mark.parametrize(("rule", "compact_after"), [("reroute", 256), ("skip", 2)])
+def test_exact_drops_equal_whole_passes_with_one_expert_dropped(
+    network, facts, judged, monkeypatch, rule, compact_after
+):
+    monkeypatch.setattr("homerange.profile.expert_sums.COMPACT_AFTER", compact_after)
     for mlp in expert_layers(network).values():
         mlp.drop(torch.zeros(3, dtype=torch.bool), rule)
     found = exact_drops(network, facts, judged, photos_per_class=2)
