@@ -39,3 +39,4 @@ bench: .venv/installed
 	$(BIN)/python bench/cut.py --keep bench/cut.homerange
 	$(BIN)/python bench/predict.py --model bench/cut.homerange
 	$(BIN)/python bench/expert_layer.py
+	$(BIN)/python bench/cut_places.py

@@ -19,10 +19,10 @@ from homerange.train.experts import train_experts
 from homerange.train.stage import Stage, sha256_of, train_stage
 
 VARIANTS: dict[str, list[str]] = {
-    "experts": [],
+    "experts": ["tokens_max=20000"],
     "dense": [],
-    "bottleneck": ["experts=0", "shared=2"],
-    "random routing": ["routing=random"],
+    "bottleneck": ["tokens_max=20000", "experts=0", "shared=2"],
+    "random routing": ["tokens_max=20000", "routing=random"],
 }
 """``bottleneck``: one MLP of an expert's width for all tokens, no router."""
 
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument(
-        "--epochs", type=int, nargs=2, default=[6, 2], help="dense, then each variant"
+        "--epochs", type=int, nargs=2, default=[6, 1], help="dense, then each variant"
     )
     parser.add_argument("--set", dest="settings", action="append", default=[])
     arguments = parser.parse_args()
