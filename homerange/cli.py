@@ -15,12 +15,15 @@ import click
 from homerange import __version__
 from homerange.errors import HomerangeError
 from homerange.extras import explain
+from homerange.import_verbs import import_
 from homerange.place_options import takes_area, takes_place
-from homerange.reports import check_import, finish_import, report_unreadable
+from homerange.report_verbs import report
+from homerange.reports import report_unreadable
 
 if TYPE_CHECKING:
     from homerange.geo.place import Cell, Circle, Place
     from homerange.train.stage import Trained
+    from homerange.world.description import DropRule
 
 __all__ = ["main"]
 
@@ -58,80 +61,8 @@ def main() -> None:
     """
 
 
-@main.group("import", cls=_Group)
-def import_() -> None:
-    """Turn a data set into a manifest: one table of photos, places and species.
-
-    Rows that cannot be used are listed with the reason in MANIFEST.refused.csv.
-    """
-
-
-@import_.command("table")
-@click.argument("source", type=FILE)
-@click.option("-o", "--output", type=FILE, required=True, help="The manifest to write, .parquet.")
-@click.option("--photos", type=FILE, help="Folder of the photos; the folder of SOURCE otherwise.")
-@click.option(
-    "--column", multiple=True, metavar="OURS=THEIRS", help="A column of another name; repeatable."
-)
-@click.option("--seed", default=0, show_default=True, help="Of the train, val and test splits.")
-def import_table(
-    source: Path, output: Path, photos: Path | None, column: Sequence[str], seed: int
-) -> None:
-    """Import a CSV or Parquet table with a row per photo.
-
-    \b
-    homerange import table photos.csv -o manifest.parquet
-    homerange import table records.csv --photos /mnt/cameras --column species=name -o m.parquet
-    """
-    from homerange.data.importers.table import import_table as run
-
-    pairs = dict(_pair(text) for text in column)
-    check_import(output, source)
-    finish_import(run(source, photos=photos, columns=pairs, seed=seed), output)
-
-
-@import_.command("coco")
-@click.argument("source", type=FILE)
-@click.option("-o", "--output", type=FILE, required=True, help="The manifest to write, .parquet.")
-@click.option("--photos", type=FILE, help="Folder of the photos; the folder of SOURCE otherwise.")
-@click.option(
-    "--gps", type=FILE, help="JSON of latitude and longitude per location, as iWildCam's."
-)
-@click.option("--seed", default=0, show_default=True, help="Of the train, val and test splits.")
-def import_coco(
-    source: Path, output: Path, photos: Path | None, gps: Path | None, seed: int
-) -> None:
-    """Import COCO Camera Traps JSON (LILA, iWildCam), with boxes where it has them.
-
-    \b
-    homerange import coco annotations.json --photos images --gps gps_locations.json -o m.parquet
-    """
-    from homerange.data.importers.coco_camera_traps import import_coco as run
-
-    check_import(output, source, *([gps] if gps else []))
-    finish_import(run(source, photos=photos, gps=gps, seed=seed), output)
-
-
-@import_.command("join")
-@click.argument("sources", type=FILE, nargs=-1, required=True)
-@click.option("-o", "--output", type=FILE, required=True, help="The manifest to write, .parquet.")
-def import_join(sources: Sequence[Path], output: Path) -> None:
-    """Join manifests into one; their splits stay, unless they share a camera or photo.
-
-    \b
-    homerange import join serengeti.parquet chicago.parquet -o both.parquet
-    """
-    from homerange.data.importers.join import join_manifests
-
-    check_import(output, *sources)
-    finish_import(join_manifests(sources), output)
-
-
-def _pair(text: str) -> tuple[str, str]:
-    ours, equals, theirs = text.partition("=")
-    if not equals:
-        raise click.UsageError(f"--column {text}: expected OURS=THEIRS, as in species=taxon_name")
-    return ours, theirs
+main.add_command(import_)
+main.add_command(report)
 
 
 @main.command()
@@ -290,6 +221,13 @@ def evaluate(checkpoint: Path, manifest: Path, split: str) -> None:
     metavar="PHOTOS",
     help="Of each class, for which every expert is dropped in turn; none otherwise.",
 )
+@click.option(
+    "--drop-rule",
+    type=click.Choice(["reroute", "zero", "literal", "skip", "mean"]),
+    default="reroute",
+    show_default=True,
+    help="What becomes of the patches of a dropped expert.",
+)
 def profile(
     checkpoint: Path,
     manifest: Path,
@@ -297,16 +235,31 @@ def profile(
     name: str | None,
     licence: str | None,
     exact: int,
+    drop_rule: "DropRule",
 ) -> None:
     """Run a checkpoint over validation and test photos and publish it as a world.
 
     \b
     homerange profile checkpoint manifest.parquet -o world
     homerange profile experts manifest.parquet -o world --exact 5
+    homerange profile experts manifest.parquet -o world --drop-rule zero
+
+    A dropped expert leaves patches behind. reroute: the best expert that is left takes them. zero:
+    what leaves the layer is zero (the paper's aim). literal: the experts' answer is minus their
+    input (the paper's formula). skip: they answer nothing. mean: they answer the mean answer of the
+    dropped expert. The world remembers the rule, and its places follow it.
     """
     from homerange.profile.publish import publish
 
-    published = publish(checkpoint, manifest, output, name=name, licence=licence, exact=exact)
+    published = publish(
+        checkpoint,
+        manifest,
+        output,
+        name=name,
+        licence=licence,
+        exact=exact,
+        drop_rule=drop_rule,
+    )
     click.echo(f"{published.classes:,} classes, {published.photos:,} photos judged: {output}")
     report_unreadable(published.unreadable, output / "refused-profile.csv")
 

@@ -10,6 +10,7 @@ __all__ = ["explain", "need"]
 EXTRA_OF = {
     "duckdb": "get",
     "onnx": "get",
+    "matplotlib": "report",
     "lightning": "train",
     "onnxscript": "train",
     "pyarrow": "train",

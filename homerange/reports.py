@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from homerange.data.importers import Imported
     from homerange.train.dataset import Unreadable
 
-__all__ = ["check_import", "finish_import", "report_unreadable"]
+__all__ = ["SOME_REFUSED", "check_import", "finish_import", "report_unreadable"]
 
 SOME_REFUSED = 3
 """Exit code: done, with some inputs refused."""

@@ -286,6 +286,7 @@ def describe(folder, rows, features, input_px):
             class_weight="head.classes.weight",
             class_bias="head.classes.bias",
             experts=(),
+            drop_rule="reroute",
         ),
         parameters=0,
         macs=0,

@@ -33,8 +33,9 @@ from homerange.world.description import (
 )
 from homerange.world.expert_tables import Drops, Edges, Routing
 from homerange.world.place_package import MEMBERS, read_package
+from homerange.world.ranges import Ranges
 from homerange.world.tables import Evidence, Occurrence, Profile, Taxa
-from homerange.world.world import EXPERT_FILES, WORLD_FILES
+from homerange.world.world import OPTIONAL_FILES, WORLD_FILES
 
 PACKAGE = Path(homerange.__file__).parent
 ROOT = PACKAGE.parent
@@ -267,10 +268,10 @@ def test_the_page_of_the_world_has_every_file_key_and_column():
     said = {name for cells in rows(page) for cell in cells for name in words(cell)}
     assert said >= {*WORLD_FILES, "world.json", "format", "version", "files"}
     assert set(words(page)) >= {field.name for field in dataclasses.fields(ExpertLayer)}
-    assert said >= set(EXPERT_FILES)
+    assert said >= set(OPTIONAL_FILES)
     for part in (Description, Architecture, Graph, Provenance, Licence, Taxa, Occurrence):
         assert said >= {field.name for field in dataclasses.fields(part)}
-    for part in (Profile, Evidence, Routing, Edges, Drops):
+    for part in (Profile, Evidence, Routing, Edges, Drops, Ranges):
         assert said >= {field.name for field in dataclasses.fields(part)}
 
 

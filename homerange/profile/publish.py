@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 
 from homerange import __version__
 from homerange.data.manifest import SPLITS, Manifest
-from homerange.errors import CheckpointError, ManifestError, WorldError
+from homerange.errors import CheckpointError, ConfigError, ManifestError, WorldError
 from homerange.model.checkpoint import WEIGHTS, CheckpointConfig, load_checkpoint
 from homerange.model.network import SpeciesNetwork
 from homerange.profile.drops import exact_drops
-from homerange.profile.expert_sums import expert_sums
+from homerange.profile.expert_sums import expert_layers, expert_sums
 from homerange.profile.export import GRAPH, INPUT, OUTPUT, export_graph
 from homerange.profile.fold import fold_batch_norm
 from homerange.profile.licence import licence_of, licence_rows
+from homerange.profile.mean_answers import fill_mean_answers
+from homerange.profile.ranges import activation_ranges
 from homerange.profile.records import evidence, occurrence, profile_counts
 from homerange.profile.taxa import taxa
 from homerange.specialize.count import count_macs, count_parameters
@@ -29,7 +31,7 @@ from homerange.train.infer import Answers, infer
 from homerange.world.description import (
     Architecture,
     Description,
-    ExpertLayer,
+    DropRule,
     Graph,
     Licence,
     Provenance,
@@ -61,6 +63,7 @@ def publish(
     name: str | None = None,
     licence: str | None = None,
     exact: int = 0,
+    drop_rule: DropRule = "reroute",
 ) -> Published:
     """Publish a checkpoint as a world.
 
@@ -71,44 +74,77 @@ def publish(
         name: Name of the world; that of the folder otherwise.
         licence: Licence of photos that state none.
         exact: With experts: photos of each class for which every expert is dropped in turn.
+        drop_rule: With experts: what becomes of the tokens of a dropped one, here and in every
+            place that is cut from the world; see ``homerange.model.experts``.
 
     Raises:
         CheckpointError: If the checkpoint has no class head.
+        ConfigError: If there are no experts and a drop rule other than ``reroute`` is given.
         ManifestError: If the manifest has no labelled validation or test photo.
         WorldError: If photos state no licence and none is given, or ``output`` holds a world.
     """
     if (output / "world.json").exists():
         raise WorldError(f"{output}: holds a world already. Publish into another folder")
+    network, config = _load(checkpoint, drop_rule)
+    photos = Manifest.read(manifest)
+    rows = licence_rows(photos, teacher=bool(config.recipe.get("teacher")))
+    terms = licence_of(rows, otherwise=licence)
+    judged = _judged(photos, manifest)
+    _make_folder(output)  # before the photos are run: what is computed must find its place
+    answers = infer(network, config, judged, title="profile")
+    network = network.cpu()
+    _take_rule(network, config, judged, drop_rule)
+    layers = export_graph(network, output, input_px=config.preprocessing.input_px)
+    taxa(photos, config.classes).write(output)
+    occurrence(photos).write(output)
+    profile_counts(judged, answers).write(output)
+    evidence(judged, answers).write(output)
+    activation_ranges(output, config, judged).write(output)
+    if any(layer.experts for layer in layers):
+        _write_expert_tables(network, config, judged, output, exact)
+    graph = Graph(
+        input=INPUT,
+        output=OUTPUT,
+        class_weight=CLASS_WEIGHT,
+        class_bias=CLASS_BIAS,
+        experts=tuple(layers),
+        drop_rule=drop_rule,
+    )
+    facts = _describe(name or output.resolve().name, network, config, photos, terms, graph, output)
+    seal_world(output, _with_metrics(facts, judged, answers, config.classes))
+    return Published(output, len(config.classes), len(judged), answers.unreadable)
+
+
+def _load(checkpoint: Path, rule: DropRule) -> tuple[SpeciesNetwork, CheckpointConfig]:
+    """Load a checkpoint that can be published, without its batch norm."""
     network, config = load_checkpoint(checkpoint)
     if network.head is None:
         raise CheckpointError(
             f"{checkpoint}: an encoder without classes. Train it on labelled photos first: "
             f"homerange train dense MANIFEST --set start={checkpoint}/{WEIGHTS}"
         )
-    photos = Manifest.read(manifest)
-    rows = licence_rows(photos, teacher=bool(config.recipe.get("teacher")))
-    terms = licence_of(rows, otherwise=licence)
-    judged = _judged(photos, manifest)
-    network = fold_batch_norm(network)
-    _make_folder(output)  # before the photos are run: what is computed must find its place
-    answers = infer(network, config, judged, title="profile")
-    layers = export_graph(network.cpu(), output, input_px=config.preprocessing.input_px)
-    taxa(photos, config.classes).write(output)
-    occurrence(photos).write(output)
-    profile_counts(judged, answers).write(output)
-    evidence(judged, answers).write(output)
-    if any(layer.experts for layer in layers):
-        _write_expert_tables(network, config, judged, output, exact)
-    facts = _describe(name or output.resolve().name, network, config, photos, terms, layers, output)
-    seal_world(output, _with_metrics(facts, judged, answers, config.classes))
-    return Published(output, len(config.classes), len(judged), answers.unreadable)
+    if rule != "reroute" and not expert_layers(network):
+        raise ConfigError(
+            f"drop rule {rule}: {checkpoint} has no experts that could be dropped. Leave the rule "
+            "out, or train experts first: homerange train experts"
+        )
+    return fold_batch_norm(network), config
+
+
+def _take_rule(
+    network: SpeciesNetwork, config: CheckpointConfig, judged: Manifest, rule: DropRule
+) -> None:
+    """Tell the experts by which rule they are judged and cut; nothing is dropped yet."""
+    for mlp in expert_layers(network).values():
+        mlp.drop(~mlp.kept_E, rule)
+    if rule == "mean":
+        fill_mean_answers(network, config, judged)
 
 
 def _write_expert_tables(
     network: SpeciesNetwork, config: CheckpointConfig, judged: Manifest, folder: Path, exact: int
 ) -> None:
     """Write what the experts did for the judged photos, and what dropping each one does."""
-    network = network.cpu()
     routing, edges = expert_sums(network, config, judged)
     routing.write(folder)
     edges.write(folder)
@@ -144,7 +180,7 @@ def _describe(
     config: CheckpointConfig,
     photos: Manifest,
     terms: Licence,
-    layers: Sequence[ExpertLayer],
+    graph: Graph,
     folder: Path,
 ) -> Description:
     """Gather the facts of a world, short of its metrics."""
@@ -158,18 +194,12 @@ def _describe(
         architecture=Architecture(
             backbone=config.backbone,
             head=config.head,
-            expert_layers=tuple(layer.layer for layer in layers),
+            expert_layers=tuple(layer.layer for layer in graph.experts),
             feature_size=network.head.classes.in_features,
             classes=len(config.classes),
         ),
         preprocessing=config.preprocessing,
-        graph=Graph(
-            input=INPUT,
-            output=OUTPUT,
-            class_weight=CLASS_WEIGHT,
-            class_bias=CLASS_BIAS,
-            experts=tuple(layers),
-        ),
+        graph=graph,
         parameters=count_parameters(model),
         macs=count_macs(model),
         provenance=Provenance(

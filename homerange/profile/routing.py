@@ -4,11 +4,12 @@ Source: the paper, section 3.3, "patch routing graph". All of it is counted phot
 the graph and the importances of any place are sums over its photos.
 
 The grids of two layers differ; a token of the finer one is paired with the token of the coarser one
-that covers it. With several experts for a token, the first counts.
+that covers it. Where several experts answer for a token, the first counts for tokens and edges; the
+scores count them all.
 
 Axes used in this file:
     B  photos      P  pixels of a patch     T  tokens, P * N     H, W  rows and columns of a map
-    D  channels    N  patches               E  experts           L  expert layers
+    D  channels    N  patches               E  experts           K  experts of one token (top-k)
 """
 
 from collections.abc import Iterator, Mapping
@@ -27,6 +28,7 @@ __all__ = [
     "edges_between",
     "first_order",
     "on_the_map",
+    "share_of_answer",
     "summed_by_expert",
     "traced",
 ]
@@ -42,8 +44,15 @@ class LayerTrace:
     output_BDPN: Tensor = field(default_factory=lambda: torch.empty(0))
     nudge_BDPN: Tensor = field(default_factory=lambda: torch.empty(0))
     """Zeros that are added to the output: their gradient is that of the answers."""
-    chosen_BPN: Tensor = field(default_factory=lambda: torch.empty(0))
-    """The first expert of each token."""
+    chosen_BTK: Tensor = field(default_factory=lambda: torch.empty(0))
+    """The experts of each token, the first one first."""
+    weight_BTK: Tensor = field(default_factory=lambda: torch.empty(0))
+    """What their answers are multiplied by."""
+
+    @property
+    def chosen_BPN(self) -> Tensor:
+        """The first expert of each token."""
+        return self.chosen_BTK[..., 0].view(len(self.chosen_BTK), *self.input_BDPN.shape[2:])
 
     @property
     def tokens_BTD(self) -> Tensor:
@@ -61,8 +70,7 @@ def traced(layers: Mapping[int, ExpertMlp]) -> Iterator[dict[int, LayerTrace]]:
         trace.output_BDPN = output_BDPN.detach()
         trace.nudge_BDPN = torch.zeros_like(output_BDPN).requires_grad_()
         with torch.no_grad():
-            chosen_BT = trace.mlp.route(trace.tokens_BTD)[0][..., 0]
-        trace.chosen_BPN = chosen_BT.view(len(chosen_BT), *trace.input_BDPN.shape[2:])
+            trace.chosen_BTK, trace.weight_BTK = trace.mlp.route(trace.tokens_BTD)
         return output_BDPN + trace.nudge_BDPN
 
     handles = [
@@ -131,8 +139,8 @@ def first_order(trace: LayerTrace) -> NDArray[np.float64]:
     """Estimate, for each photo, what dropping each expert would add to the loss.
 
     To first order the loss changes by the gradient of a token's answer times the change of that
-    answer: from the chosen expert's to the one that the layer's drop rule gives instead. One
-    backward pass serves all experts of all layers.
+    answer: from the chosen experts' to the one that the layer's drop rule gives without one of
+    them. One backward pass serves all experts of all layers.
 
     Args:
         trace: Of a batch whose loss has been handed back; the loss is a sum over photos.
@@ -146,10 +154,19 @@ def first_order(trace: LayerTrace) -> NDArray[np.float64]:
     gradient = trace.nudge_BDPN.grad
     if gradient is None:
         raise ValueError("the answers of this layer have no gradient; hand the loss back first")
-    chosen_BT = trace.chosen_BPN.flatten(1)
-    change_BTD = _instead(trace, chosen_BT) - trace.output_BDPN.flatten(2).transpose(1, 2)
-    rise_BT = (gradient.flatten(2).transpose(1, 2) * change_BTD).sum(-1)
-    return summed_by_expert(rise_BT, chosen_BT, trace.mlp.experts)
+    gradient_BTD = gradient.flatten(2).transpose(1, 2)
+    rise_BE = np.zeros((len(gradient), trace.mlp.experts))
+    for k in range(trace.chosen_BTK.shape[-1]):
+        rise_BT = (gradient_BTD * _change(trace, k)).sum(-1)
+        rise_BE += summed_by_expert(rise_BT, trace.chosen_BTK[..., k], trace.mlp.experts)
+    return rise_BE
+
+
+def share_of_answer(trace: LayerTrace, k: int) -> Tensor:
+    """Return what the k-th expert of each token adds to the layer's answer, shape (B, T, D)."""
+    with torch.no_grad():
+        answer_BTD = trace.mlp.answer_of(trace.tokens_BTD, trace.chosen_BTK[..., k])
+        return (answer_BTD - _of_shared(trace)) * trace.weight_BTK[..., k, None]
 
 
 def summed_by_expert(value_BT: Tensor, chosen_BT: Tensor, experts: int) -> NDArray[np.float64]:
@@ -159,28 +176,40 @@ def summed_by_expert(value_BT: Tensor, chosen_BT: Tensor, experts: int) -> NDArr
     return summed
 
 
-def _instead(trace: LayerTrace, chosen_BT: Tensor) -> Tensor:
-    """Answer each token as if its expert were gone and all others there, (B, T, D)."""
+@torch.no_grad()
+def _change(trace: LayerTrace, k: int) -> Tensor:
+    """How the answer to each token changes if its k-th expert goes and all others stay."""
     mlp, x_BTD = trace.mlp, trace.tokens_BTD
-    residual_BTD = trace.residual_BDPN.flatten(2).transpose(1, 2)
-    with torch.no_grad():
-        if mlp.drop_rule == "reroute":
-            return _second_best(mlp, x_BTD)
-        shared_BTD = torch.zeros_like(x_BTD)
-        if mlp.shared is not None:
-            shared_BTD = mlp.shared(trace.input_BDPN).flatten(2).transpose(1, 2)
-        answers = {
-            "zero": -residual_BTD,
-            "literal": -x_BTD,
-            "skip": torch.zeros_like(x_BTD),
-            "mean": mlp.mean_ED[chosen_BT],
-        }
-        return shared_BTD + answers[mlp.drop_rule]
+    if mlp.drop_rule == "reroute":
+        return _of_the_others(trace, k) - trace.output_BDPN.flatten(2).transpose(1, 2)
+    change_BTD = -share_of_answer(trace, k)
+    if k > 0 or mlp.drop_rule == "skip":  # the rule looks at the first expert only
+        return change_BTD
+    if mlp.drop_rule == "mean":
+        return change_BTD + mlp.mean_ED[trace.chosen_BTK[..., 0]]
+    if mlp.drop_rule == "literal":
+        return change_BTD - x_BTD
+    return change_BTD - trace.residual_BDPN.flatten(2).transpose(1, 2)
 
 
-def _second_best(mlp: ExpertMlp, x_BTD: Tensor) -> Tensor:
-    """Answer of the expert that the gate likes second; zero where there is no other."""
-    scores_BTE = mlp.gate(x_BTD)
-    best_BT1 = scores_BTE.argmax(-1, keepdim=True)
-    scores_BTE = scores_BTE.scatter(-1, best_BT1, -torch.inf)
-    return mlp.answer_of(x_BTD, scores_BTE.argmax(-1)) if mlp.experts > 1 else x_BTD * 0
+def _of_the_others(trace: LayerTrace, k: int) -> Tensor:
+    """What the layer answers to each token where the gate must do without its k-th expert."""
+    mlp, x_BTD = trace.mlp, trace.tokens_BTD
+    if mlp.experts == 1:
+        return _of_shared(trace)
+    scores_BTE = mlp.gate(x_BTD).scatter(-1, trace.chosen_BTK[..., k, None], -torch.inf)
+    # stable: the lowest index of equal scores comes first, as ArgMax has it
+    best_BTE, expert_BTE = scores_BTE.sort(dim=-1, descending=True, stable=True)
+    count = min(mlp.top_k, mlp.experts - 1)
+    weight_BTK = best_BTE[..., :count].softmax(-1)
+    answer_BTD = torch.zeros_like(x_BTD)
+    for j in range(count):
+        answer_BTD += weight_BTK[..., j, None] * mlp.answer_of(x_BTD, expert_BTE[..., j])
+    return answer_BTD
+
+
+def _of_shared(trace: LayerTrace) -> Tensor:
+    if trace.mlp.shared is None:
+        return torch.zeros_like(trace.tokens_BTD)
+    shared_BDPN: Tensor = trace.mlp.shared(trace.input_BDPN)
+    return shared_BDPN.flatten(2).transpose(1, 2)

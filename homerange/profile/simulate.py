@@ -114,7 +114,8 @@ def logits_without(
     """
     parts = []
     with _only(network, kept or {}, rule), torch.no_grad():
-        for entered_BDPQ in photos.entered_NDPQ.split(BATCH):
+        for start in range(0, len(photos.entered_NDPQ), BATCH):
+            entered_BDPQ = photos.entered_NDPQ[start : start + BATCH]
             parts.append(run_from(network, photos.layer, entered_BDPQ).numpy())
     assert network.head is not None
     return np.concatenate(parts or [np.empty((0, network.head.classes.out_features), np.float32)])

@@ -5,9 +5,12 @@ fewer than 30 photos is not given as a number; each way to make a model smaller 
 that nobody credits one with what another did; the accuracy says whose photos it was measured on.
 """
 
+from collections.abc import Mapping
+
 from homerange.specialize.expert_figures import ExpertFigures
 from homerange.specialize.figures import Figures, Row, Score, Size
 from homerange.specialize.species import ExpectedSpecies, SpeciesTable
+from homerange.world.description import DropRule
 from homerange.world.world import World
 
 __all__ = ["model_card"]
@@ -104,11 +107,21 @@ def _estimate(experts: ExpertFigures) -> str:
     return f"estimated: loss {experts.estimated_loss_rise:+.3f} a photo"
 
 
+_BY_RULE: Mapping[DropRule, str] = {
+    "reroute": "Each patch of a photo whose expert is gone goes to the best expert that is left",
+    "zero": "What leaves the layer is zero for each patch of a photo whose expert is gone",
+    "literal": "Each patch of a photo whose expert is gone gets minus its own input as the answer",
+    "skip": "Each patch of a photo whose expert is gone passes the layer's experts unchanged",
+    "mean": "Each patch of a photo whose expert is gone gets the mean answer of that expert",
+}
+
+
 def _about_experts(experts: ExpertFigures | None) -> str:
     if experts is None:
         return ""
     return (
-        f" {_count(experts.dropped, 'expert')} dropped ({_plain(experts.choice)}). What that costs "
+        f" {_count(experts.dropped, 'expert')} dropped ({_plain(experts.choice)}). "
+        f"{_BY_RULE[experts.drop_rule]} (drop rule {experts.drop_rule}). What dropping costs "
         "is an estimate to first order, from validation photos of this place's species: with "
         "several experts gone, only photos can tell. Run the package on photos that you know."
     )

@@ -6,8 +6,9 @@ what the loss of the expert alone does to accuracy (the paper's per-expert impor
 ``first-order`` by its estimate from one backward pass, ``frequency`` by tokens, ``reap`` by the
 mean length of the answers. ``global`` (first-order over all classes) and ``random`` are controls.
 
-All are sums over the validation photos of the place's species; test photos never enter. A layer
-keeps one expert at least, the one with most tokens, because its tokens must go somewhere.
+All are sums over the validation photos of the place's species; test photos never enter. Where the
+world reroutes tokens, a layer keeps one expert at least, because they must go somewhere; under the
+other drop rules a layer may lose all of its experts.
 
 Axes used in this file:
     E  experts of a layer
@@ -22,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homerange.errors import ConfigError, WorldError
+from homerange.world.description import DropRule, ExpertLayer
 from homerange.world.expert_tables import Drops, Edges, Routing
 from homerange.world.world import World
 
@@ -98,7 +100,7 @@ def _graph(edges: Edges, layer: int, experts: int) -> NDArray[np.int64]:
     return count_EE
 
 
-def keep_by_threshold(use: Use, percentile: float) -> Kept:
+def keep_by_threshold(use: Use, percentile: float, *, at_least: int = 1) -> Kept:
     """Keep the nodes that have an edge at or above a percentile of all edges.
 
     Edges are shares of the tokens that go from one layer to the next; the percentile is that of the
@@ -107,6 +109,8 @@ def keep_by_threshold(use: Use, percentile: float) -> Kept:
     Args:
         use: Of the place's species.
         percentile: 0 to 100; 0 removes only experts that no token visits.
+        at_least: 1 to keep in each layer the expert with most tokens where all edges are weak;
+            else 0.
 
     Raises:
         ConfigError: If the percentile is not one.
@@ -121,9 +125,17 @@ def keep_by_threshold(use: Use, percentile: float) -> Kept:
         strongest[layer] = np.maximum(strongest[layer], w_EE.max(axis=1))
         strongest[following] = np.maximum(strongest[following], w_EE.max(axis=0))
     return {
-        layer: _at_least_one((w_E >= theta) & (use.tokens[layer] > 0), use.tokens[layer])
+        layer: _or_busiest((w_E >= theta) & (use.tokens[layer] > 0), use.tokens[layer], at_least)
         for layer, w_E in strongest.items()
     }
+
+
+def _or_busiest(
+    kept_E: NDArray[np.bool_], tokens_E: NDArray[np.int64], count: int
+) -> NDArray[np.int64]:
+    """Return what is kept; where that is nothing, the first experts by tokens."""
+    kept = np.flatnonzero(kept_E)
+    return kept if len(kept) else np.argsort(-tokens_E, kind="stable")[:count]
 
 
 def _pairs(use: Use) -> list[tuple[int, int]]:
@@ -138,6 +150,7 @@ def keep_without_lowest(
     number: int | None = None,
     size_bytes: Mapping[int, int] | None = None,
     save_bytes: int = 0,
+    at_least: int = 1,
 ) -> Kept:
     """Keep all experts but the least important of all layers together.
 
@@ -148,9 +161,7 @@ def keep_without_lowest(
         number: Experts to remove; else they are removed until ``save_bytes`` are saved.
         size_bytes: What an expert weighs, by layer.
         save_bytes: What shall be saved.
-
-    Returns:
-        What is kept; one expert of each layer always is.
+        at_least: How many experts of each layer stay whatever they are worth.
     """
     order = sorted(
         (*np.atleast_1d(importance[layer][e]).tolist(), int(tokens[layer][e]), layer, e)
@@ -162,7 +173,7 @@ def keep_without_lowest(
     for *_, layer, e in order:
         if (removed >= number) if number is not None else (saved >= save_bytes):
             break
-        if len(gone[layer]) + 1 == len(tokens[layer]):
+        if len(tokens[layer]) - len(gone[layer]) <= at_least:
             continue
         gone[layer].add(e)
         removed += 1
@@ -171,11 +182,6 @@ def keep_without_lowest(
         layer: np.array([e for e in range(len(tokens[layer])) if e not in lost], np.int64)
         for layer, lost in gone.items()
     }
-
-
-def _at_least_one(kept_E: NDArray[np.bool_], tokens_E: NDArray[np.int64]) -> NDArray[np.int64]:
-    kept = np.flatnonzero(kept_E)
-    return kept if len(kept) else np.array([int(tokens_E.argmax())])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,11 +255,11 @@ def choose(world: World, class_index: NDArray[np.integer], choice: Choice) -> Ke
         WorldError: If the world has no experts, or no exact drops for ``exact``.
     """
     use = use_of(world, class_index)
+    at_least = 1 if world.graph.drop_rule == "reroute" else 0
     if choice.percentile is not None:
-        return keep_by_threshold(use, choice.percentile)
+        return keep_by_threshold(use, choice.percentile, at_least=at_least)
     size_bytes = {
-        layer.layer: 4 * (2 * layer.channels * layer.hidden + layer.hidden + layer.channels)
-        for layer in world.graph.experts
+        layer.layer: _saved_bytes(layer, world.graph.drop_rule) for layer in world.graph.experts
     }
     return keep_without_lowest(
         _importance(world, class_index, choice, use),
@@ -261,7 +267,17 @@ def choose(world: World, class_index: NDArray[np.integer], choice: Choice) -> Ke
         number=choice.number,
         size_bytes=size_bytes,
         save_bytes=choice.save_bytes or 0,
+        at_least=at_least,
     )
+
+
+def _saved_bytes(layer: ExpertLayer, rule: DropRule) -> int:
+    """Count what goes with an expert: its weights and biases; its row of the gate is not counted.
+
+    That row goes under ``reroute`` only. Under ``mean`` a mean answer comes in place of a bias.
+    """
+    saved = 2 * layer.channels * layer.hidden + layer.hidden
+    return 4 * (saved if rule == "mean" else saved + layer.channels)
 
 
 def _importance(

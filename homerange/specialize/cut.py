@@ -2,10 +2,11 @@
 
 A logit is one row of the last weight matrix times the features, plus its bias. So the rows of the
 kept classes give, bit for bit or to the last digit of a float, the logits that the full head gives
-for them. An expert that is gone leaves the gate too, so its tokens go to the best of those that are
-left (``reroute``); with one expert no gate is needed, with none the MLP of the layer goes. Nothing
-is trained and no photo is needed: slicing tensors is all that happens, with
-``onnx`` and ``numpy``.
+for them. What becomes of the tokens of an expert that is gone is the world's drop rule. By the
+usual one, ``reroute``, the expert leaves the gate too, so its tokens go to the best of those that
+are left; with one expert no gate is needed, with none the MLP of the layer goes. By the others the
+gate stays whole, and tokens that it sends to an expert that is gone follow the rule. Nothing is
+trained and no photo is needed: slicing tensors is all that happens, with ``onnx`` and ``numpy``.
 
 Axes used in this file:
     C  classes of the world     K  classes, or experts of a layer, that are kept
@@ -18,12 +19,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from homerange.errors import WorldError
 from homerange.specialize.expert_graph import Nodes, expert_nodes
 from homerange.specialize.graph import find_class_rows, load_graph, replace_nodes
-from homerange.world.description import ExpertLayer
+from homerange.world.description import DropRule, ExpertLayer
 from homerange.world.weights import read_header, read_rows
 from homerange.world.world import World
 
@@ -33,8 +34,8 @@ __all__ = ["KeptExperts", "cut_world"]
 KeptExperts = Mapping[int, NDArray[np.integer]]
 """Experts to keep by the number of their transformer layer: rows of the gate, rising."""
 
-OF_EXPERT = ("gate.up", "w1_EHD", "b1_EH", "w2_EHD", "b2_ED")
-"""Tensors of an expert layer with a row for each expert."""
+OF_EXPERT = ("w1_EHD", "b1_EH", "w2_EHD", "b2_ED")
+"""Tensors of an expert layer with a row for each expert; a gate that reroutes has such rows too."""
 
 
 def cut_world(
@@ -45,7 +46,8 @@ def cut_world(
     Args:
         world: The world to cut.
         class_index_K: Classes to keep, rising, each in [0, C). Shape (K,), K at least 1.
-        experts: Experts to keep; layers that are not named keep all of theirs.
+        experts: Experts to keep; layers that are not named keep all of theirs. Tokens of the others
+            follow ``world.graph.drop_rule``.
 
     Returns:
         The serialised model: the same input, and logits of shape (batch, K) in the order of
@@ -65,9 +67,9 @@ def cut_world(
     for layer in world.graph.experts:
         index_K = (experts or {}).get(layer.layer, np.arange(layer.experts))
         _check_experts(layer, index_K)
-        _cut_layer(model.graph, layer, len(index_K))
-        for name in OF_EXPERT:
-            kept[f"{layer.prefix}.{name}"] = _Rows(index_K, 0, layer.experts)
+        _cut_layer(model.graph, layer, index_K, world.graph.drop_rule)
+        kept |= _rows_of_experts(layer, index_K, world.graph.drop_rule)
+    _declare_means(model.graph, world)
     _check_layers(world, experts or {})
     _embed(model.graph, world.weights_path, kept)
     _declare_output(model.graph, world.graph.output, len(class_index_K))
@@ -120,12 +122,18 @@ def _check_experts(layer: ExpertLayer, index_K: NDArray[np.integer]) -> None:
         )
 
 
-def _cut_layer(graph: onnx.GraphProto, layer: ExpertLayer, experts: int) -> None:
+def _cut_layer(
+    graph: onnx.GraphProto, layer: ExpertLayer, index_K: NDArray[np.integer], rule: DropRule
+) -> None:
     """Write the nodes of a layer again for fewer experts; without any MLP it only hands on."""
-    if experts == layer.experts:
+    if len(index_K) == layer.experts:
         return
-    smaller = replace(layer, experts=experts, top_k=min(layer.top_k, max(1, experts)))
     old = {node.name for node in graph.node if node.name.startswith(f"{layer.prefix}/")}
+    if rule != "reroute":
+        replace_nodes(graph, old, expert_nodes(layer, kept_K=index_K.astype(np.int64), rule=rule))
+        return
+    experts = len(index_K)
+    smaller = replace(layer, experts=experts, top_k=min(layer.top_k, max(1, experts)))
     if experts or layer.shared:
         replace_nodes(graph, old, expert_nodes(smaller))
         return
@@ -134,6 +142,49 @@ def _cut_layer(graph: onnx.GraphProto, layer: ExpertLayer, experts: int) -> None
         "Identity", [layer.residual], added.output, name=f"{layer.prefix}/none"
     )
     replace_nodes(graph, {*old, added.name}, Nodes([handed_on], []))
+
+
+def _rows_of_experts(
+    layer: ExpertLayer, index_K: NDArray[np.integer], rule: DropRule
+) -> dict[str, _Rows]:
+    """Say which rows of the tensors of a layer are kept: means are those of the others."""
+    kept = dict.fromkeys(OF_EXPERT, index_K)
+    if rule == "reroute":
+        kept["gate.up"] = index_K
+    kept["mean_ED"] = np.setdiff1d(np.arange(layer.experts), index_K)
+    return {f"{layer.prefix}.{n}": _Rows(rows, 0, layer.experts) for n, rows in kept.items()}
+
+
+def _declare_means(graph: onnx.GraphProto, world: World) -> None:
+    """Declare the mean answers that the rule ``mean`` takes: the world's graph has no use for them.
+
+    Raises:
+        WorldError: If the weights file lacks them.
+    """
+    used = {name for node in graph.node for name in node.input}
+    stored = read_header(world.weights_path)
+    for name in (f"{layer.prefix}.mean_ED" for layer in world.graph.experts):
+        if name not in used:
+            continue
+        if name not in stored:
+            raise WorldError(
+                f"{world.weights_path}: has no tensor {name!r}, which the drop rule mean takes. "
+                "Publish the world again"
+            )
+        tensor = TensorProto(
+            name=name,
+            dims=stored[name].shape,
+            data_type=TensorProto.FLOAT,
+            data_location=TensorProto.EXTERNAL,
+        )
+        facts = {
+            "location": world.weights_path.name,
+            "offset": stored[name].offset_bytes,
+            "length": stored[name].size_bytes,
+        }
+        for key, value in facts.items():
+            tensor.external_data.add(key=key, value=str(value))
+        graph.initializer.append(tensor)
 
 
 def _embed(graph: onnx.GraphProto, weights_path: Path, kept: Mapping[str, _Rows]) -> None:

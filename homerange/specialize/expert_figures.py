@@ -14,6 +14,7 @@ from homerange.specialize.choose import Kept, use_of
 from homerange.specialize.cut import cut_world
 from homerange.specialize.figures import Size, size_of
 from homerange.specialize.species import SpeciesTable
+from homerange.world.description import DropRule
 from homerange.world.tables import Profile
 from homerange.world.world import World
 
@@ -26,6 +27,8 @@ class ExpertFigures:
 
     choice: str
     """As the user typed it, for example ``first-order:40``."""
+    drop_rule: DropRule
+    """What becomes of the tokens of dropped experts: the world's rule."""
     kept: dict[str, list[int]]
     """By the number of the layer: experts of the world, rows of its gate."""
     dropped: int
@@ -65,6 +68,7 @@ def expert_figures(
     every_class = np.arange(len(world.labels))
     return ExpertFigures(
         choice=choice,
+        drop_rule=world.graph.drop_rule,
         kept={str(layer): experts.tolist() for layer, experts in kept.items()},
         dropped=total - sum(map(len, kept.values())),
         experts_only=_size(cut_world(world, every_class, kept)),

@@ -14,6 +14,7 @@ token neither is computed here. ArgMax takes the lowest index where two scores a
 Axes used in this file:
     B  photos     D  channels     P  pixels of a patch     N  patches
     E  rows of the gate           K  experts that are there, K <= E     H  hidden width
+    M  rows of a mask
 """
 
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from homerange.world.description import ExpertLayer
+from homerange.world.description import DropRule, ExpertLayer
 
 __all__ = ["Execution", "Nodes", "expert_nodes", "faster_execution"]
 
@@ -53,30 +54,33 @@ def expert_nodes(
     *,
     execution: Execution | None = None,
     kept_K: NDArray[np.int64] | None = None,
-    rule: str = "reroute",
+    rule: DropRule = "reroute",
 ) -> Nodes:
     """Write the nodes of an expert layer.
 
     Args:
-        layer: Its shape and names.
+        layer: Its shape and names. With ``kept_K``, E is the number of rows of its gate.
         execution: How to run it; by default the one that was measured to be faster.
         kept_K: With a rule other than ``reroute``, the experts that are there, as rows of the gate,
-            which keeps all its rows; tokens of the others follow the rule.
-        rule: What becomes of tokens whose expert is gone; see ``homerange.model.experts``.
+            which keeps all its rows; tokens of the others follow the rule. A layer that lacks some
+            is always ``masked``.
+        rule: What becomes of tokens whose expert is gone; see ``homerange.model.experts``. With
+            several experts for a token, the first decides, and the others answer as before.
 
     Returns:
         Nodes from ``layer.input`` to ``layer.output``. Tensors named after ``layer.prefix`` must be
-        initializers of the graph, the bias of dropped experts as ``mean_ED`` under rule ``mean``.
+        initializers of the graph; under the rule ``mean``, ``mean_ED`` holds the rows of the
+        experts that are gone, in their order.
     """
     writer = _Writer(layer)
-    kept = np.arange(layer.experts) if kept_K is None else kept_K
-    partial = rule != "reroute" and kept_K is not None
+    kept = np.arange(layer.experts) if kept_K is None or rule == "reroute" else kept_K
+    partial = len(kept) < layer.experts
     parts = [writer.shared()] if layer.shared else []
     if layer.experts == 1 and not partial:
         parts.append(writer.dense())
-    elif layer.experts and (partial or (execution or faster_execution(layer)) == "masked"):
+    elif len(kept) and (partial or (execution or faster_execution(layer)) == "masked"):
         parts.append(writer.masked(kept))
-    elif layer.experts:
+    elif len(kept):
         parts.append(writer.gather())
     if partial:
         parts += writer.rule(rule, kept)
@@ -164,23 +168,20 @@ class _Writer:
         total_BDT = self.add("Transpose", total_BTD, perm=[0, 2, 1])
         return self.add("Reshape", total_BDT, self.add("Shape", self.layer.input))
 
-    def rule(self, rule: str, kept_K: NDArray[np.int64]) -> list[str]:
+    def rule(self, rule: DropRule, kept_K: NDArray[np.int64]) -> list[str]:
         """Write what becomes of tokens whose expert is gone; nothing for ``skip``."""
         if rule == "skip":
             return []
-        weights = self._gate_weights()
+        gone_M = np.setdiff1d(np.arange(self.layer.experts), kept_K)
         if rule == "mean":
-            rows = self.add("Gather", self.tensor("mean_ED"), weights[0], axis=0)
-            rows = self.add("Squeeze", rows, self.constant([1]))  # (B, P, N, D)
-            value = self.add("Transpose", rows, perm=[0, 3, 1, 2])
-        else:
-            value = self.layer.residual if rule == "zero" else self.layer.input
-            value = self.add("Neg", value)
-        ones = self.constant([1.0], np.float32)
-        if len(kept_K) == 0:
+            rows = self.shaped(self.tensor("mean_ED"), -1, self.layer.channels, transpose=True)
+            rows = self.shaped(rows, self.layer.channels, -1, 1, 1)
+            return [self.add("Conv", self._first(gone_M), rows)]
+        value = self.add("Neg", self.layer.residual if rule == "zero" else self.layer.input)
+        if not len(kept_K):
             return [value]
-        there = self.add("ReduceSum", self._mask(weights, kept_K), self.constant([1]), keepdims=1)
-        return [self.add("Mul", value, self.add("Sub", ones, there))]
+        gone = self.add("ReduceSum", self._first(gone_M), self.constant([1]), keepdims=1)
+        return [self.add("Mul", value, gone)]
 
     def sum(self, parts: list[str]) -> None:
         """Add the parts up as the output of the layer; zero where there is none."""
@@ -248,6 +249,13 @@ class _Writer:
             hot = self.add("Cast", self.add("Equal", own, rows), to=TensorProto.FLOAT)
             total.append(self.add("Mul", hot, self._slice(weight, k)) if weight else hot)
         return total[0] if len(total) == 1 else self.add("Sum", *total)
+
+    def _first(self, row_M: NDArray[np.int64]) -> str:
+        """Write (B, M, P, N): 1 where the first choice of a token is the expert ``row_M``."""
+        index, _ = self._gate_weights()
+        own = index if self.layer.top_k == 1 else self._slice(index, 0)
+        rows = self.constant(row_M.reshape(1, -1, 1, 1))
+        return self.add("Cast", self.add("Equal", own, rows), to=TensorProto.FLOAT)
 
     def _slice(self, value: str, k: int) -> str:
         return self.add("Gather", value, self.constant([k]), axis=1)

@@ -7,12 +7,23 @@ be misunderstood in silence. ``docs/world.md`` explains the keys.
 import difflib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
-from typing import Any, Self, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 from homerange.data.images import Preprocessing
 from homerange.errors import HomerangeError, WorldError
 
-__all__ = ["Architecture", "Description", "ExpertLayer", "Graph", "Licence", "Provenance"]
+__all__ = [
+    "Architecture",
+    "Description",
+    "DropRule",
+    "ExpertLayer",
+    "Graph",
+    "Licence",
+    "Provenance",
+]
+
+DropRule = Literal["reroute", "zero", "literal", "skip", "mean"]
+"""What becomes of a token whose expert is gone, as in ``homerange.model.experts``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +47,9 @@ class ExpertLayer:
     """Shape of an expert layer in a graph, and what its values and tensors are called.
 
     The tensors lie under ``prefix`` with the expert on the first axis: ``gate.up`` (E, R),
-    ``gate.down`` (R, D), ``w1_EHD``, ``b1_EH``, ``w2_EHD``, ``b2_ED``. All nodes have names that
-    begin with ``prefix/``.
+    ``gate.down`` (R, D), ``w1_EHD``, ``b1_EH``, ``w2_EHD``, ``b2_ED``; under the drop rule ``mean``
+    also ``mean_ED``, which no node takes before a cut. All nodes have names that begin with
+    ``prefix/``.
     """
 
     layer: int
@@ -75,6 +87,9 @@ class Graph:
     class_bias: str
     experts: tuple[ExpertLayer, ...]
     """Its expert layers, in the order of the network; none in a dense world. Since version 2."""
+    drop_rule: DropRule
+    """What profile and cut do with tokens of dropped experts; ``reroute`` in a dense world, where
+    it is not used. Since version 3."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +171,8 @@ def _value(hint: Any, value: object, where: str) -> object:  # noqa: ANN401  (an
     if is_dataclass(hint):
         return _load(hint, value, where)  # type: ignore[arg-type]  # fields hold classes only
     kind = get_origin(hint) or hint
+    if kind is Literal:
+        return _one_of(get_args(hint), value, where)
     expected = {tuple: list, Mapping: dict}.get(kind, kind)
     if not isinstance(value, expected) or isinstance(value, bool) != (expected is bool):
         raise WorldError(f"{where} is {value!r}; expected {_WORDS[expected]}")
@@ -163,6 +180,12 @@ def _value(hint: Any, value: object, where: str) -> object:  # noqa: ANN401  (an
         return value
     of = get_args(hint)[0]
     return tuple(_value(of, item, f"{where}[{i}]") for i, item in enumerate(value))
+
+
+def _one_of(choices: tuple[object, ...], value: object, where: str) -> object:
+    if value not in choices:
+        raise WorldError(f"{where} is {value!r}; expected one of {', '.join(map(str, choices))}")
+    return value
 
 
 def _preprocessing(value: object, where: str) -> Preprocessing:

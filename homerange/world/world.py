@@ -1,7 +1,8 @@
 """A world: the folder that the trainer publishes and that every place is cut from.
 
-Seven plain files. ``world.json`` describes the others and holds the SHA-256 of each, so a world
-that was copied in part or mixed with another is refused before anything is made from it.
+Plain files: seven, and some that not every world has. ``world.json`` describes the others and holds
+the SHA-256 of each, so a world that was copied in part or mixed with another is refused before
+anything is made from it.
 """
 
 import hashlib
@@ -18,12 +19,13 @@ from homerange.errors import WorldError
 from homerange.output import atomic_file
 from homerange.world.description import Description, Graph
 from homerange.world.expert_tables import Drops, Edges, Routing
+from homerange.world.ranges import Ranges
 from homerange.world.tables import Evidence, Occurrence, Profile, Taxa
 
 __all__ = ["WORLD_FILES", "WORLD_VERSION", "StoredFile", "World", "open_world", "seal_world"]
 
 WORLD_FORMAT = "homerange-world"
-WORLD_VERSION = 2
+WORLD_VERSION = 3
 GRAPH_FILE = "graph.onnx"
 WEIGHTS_FILE = "weights.safetensors"
 WORLD_FILES = (
@@ -38,6 +40,9 @@ WORLD_FILES = (
 
 EXPERT_FILES = (Routing.file, Edges.file, Drops.file)
 """Files that a world with experts has beside them; the last only where drops were measured."""
+
+OPTIONAL_FILES = (Ranges.file, *EXPERT_FILES)
+"""All files that a world may have beside those; the first is there since version 3."""
 
 HASH_ON_OPENING_UP_TO_BYTES = 200 * 10**6
 """A second or less on one core; a larger file is compared by its size until ``World.verify``."""
@@ -146,7 +151,7 @@ def seal_world(path: str | Path, description: Description) -> str:
         raise WorldError(
             f"{path}: lacks {', '.join(missing)}; a world is sealed when all are there"
         )
-    names = [*WORLD_FILES, *(name for name in EXPERT_FILES if (path / name).is_file())]
+    names = [*WORLD_FILES, *(name for name in OPTIONAL_FILES if (path / name).is_file())]
     files = {n: asdict(StoredFile(_sha256(path / n), (path / n).stat().st_size)) for n in names}
     head = {"format": WORLD_FORMAT, "version": WORLD_VERSION}
     content = {**head, **description.to_json(), "files": files}
@@ -155,6 +160,12 @@ def seal_world(path: str | Path, description: Description) -> str:
         file.write(text)
     return hashlib.sha256(text).hexdigest()
 
+
+_NEW_IN_GRAPH: dict[object, dict[str, object]] = {
+    1: {"experts": [], "drop_rule": "reroute"},  # knew dense worlds only
+    2: {"drop_rule": "reroute"},  # knew no other rule
+}
+"""What an older version left out of ``graph``, and what held then."""
 
 _AGAIN = "Copy or download the world again, or publish it again with: homerange profile"
 
@@ -176,14 +187,14 @@ def _read_json(path: Path) -> tuple[dict[str, object], str]:
     if not isinstance(content, dict) or content.pop("format", None) != WORLD_FORMAT:
         raise WorldError(f'{file}: does not say "format": "{WORLD_FORMAT}". {_AGAIN}')
     version = content.pop("version", None)
-    if version not in (1, WORLD_VERSION):
+    if version not in range(1, WORLD_VERSION + 1):
         raise WorldError(
             f"{file}: is a world of version {version!r}; homerange {__version__} reads versions 1 "
             f"to {WORLD_VERSION}. Install the homerange that made it "
             f"({content.get('homerange', 'unknown')}), or publish the world again"
         )
-    if version == 1 and isinstance(content.get("graph"), dict):
-        content["graph"] = {"experts": []} | content["graph"]  # version 1 knew dense worlds only
+    if isinstance(content.get("graph"), dict):
+        content["graph"] = _NEW_IN_GRAPH.get(version, {}) | content["graph"]
     return content, hashlib.sha256(data).hexdigest()
 
 

@@ -1,5 +1,6 @@
 """Routing, edges, scores and drops: equal to slow counts, and exact where they say so."""
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -167,10 +168,11 @@ def test_the_length_of_answers_by_hand(sums, network, judged, facts):
 # The first-order score
 
 
+@pytest.mark.parametrize("shape", [{}, {"top_k": 2, "shared": 2}], ids=["one", "two and shared"])
 @pytest.mark.parametrize("rule", ["reroute", "skip", "zero", "mean", "literal"])
-def test_for_a_small_change_the_first_order_score_is_the_change_of_the_loss(rule):
+def test_for_a_small_change_the_first_order_score_is_the_change_of_the_loss(rule, shape):
     """The answer of one layer is made a thousand times smaller, so that the loss is straight."""
-    network = expert_network(4, layers=(3,), experts=3, hidden=2, seed=5)
+    network = expert_network(4, layers=(3,), experts=3, hidden=2, seed=5, **shape)
     (mlp,) = expert_layers(network).values()
     x_B3HW = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
     class_B = torch.tensor([0, 2])
@@ -185,22 +187,27 @@ def test_for_a_small_change_the_first_order_score_is_the_change_of_the_loss(rule
         loss = functional.cross_entropy(network(x_B3HW), class_B, reduction="sum")
         loss.backward()
     rise_BE = first_order(traces[3])
-    expert = int(traces[3].chosen_BPN.flatten().mode().values)
-    if rule in ("zero", "literal"):  # no small change: the score is the gradient times the change
-        tokens = (traces[3].chosen_BPN == expert).unsqueeze(1)
-        instead = -(traces[3].residual_BDPN if rule == "zero" else traces[3].input_BDPN)
-        change = (instead - traces[3].output_BDPN) * tokens * traces[3].nudge_BDPN.grad
-        expected_B = change.double().flatten(1).sum(1)
-    else:
-        dropped_E = torch.arange(3) == expert
-        mlp.drop(dropped_E, rule)
-        double = network.double()
-        with torch.no_grad():
-            after_B = functional.cross_entropy(double(x_B3HW.double()), class_B, reduction="none")
-            mlp.drop(torch.zeros(3, dtype=torch.bool), rule)
-            before_B = functional.cross_entropy(double(x_B3HW.double()), class_B, reduction="none")
-        expected_B = after_B - before_B
-    np.testing.assert_allclose(rise_BE[:, expert], expected_B.numpy(), rtol=0.05, atol=1e-7)
+    assert (np.abs(rise_BE).max(axis=0) > 1e-6).all()  # every expert answers for some token
+    double = copy.deepcopy(network).double()
+    (exact,) = expert_layers(double).values()
+    for expert in range(3):
+        if rule in ("zero", "literal"):  # no small change: the score is gradient times change
+            mlp.drop(torch.arange(3) == expert, rule)
+            with torch.no_grad():
+                without = mlp(traces[3].input_BDPN, traces[3].residual_BDPN)
+            change = (without - traces[3].output_BDPN) * traces[3].nudge_BDPN.grad
+            expected_B = change.double().flatten(1).sum(1)
+        else:
+            exact.drop(torch.arange(3) == expert, rule)
+            after_B = losses(double, x_B3HW.double(), class_B)
+            exact.drop(torch.zeros(3, dtype=torch.bool), rule)
+            expected_B = after_B - losses(double, x_B3HW.double(), class_B)
+        np.testing.assert_allclose(rise_BE[:, expert], expected_B.numpy(), rtol=0.05, atol=1e-7)
+
+
+def losses(network, x_B3HW, class_B):
+    with torch.no_grad():
+        return functional.cross_entropy(network(x_B3HW), class_B, reduction="none")
 
 
 def test_without_a_backward_pass_there_is_no_score(network):
@@ -208,6 +215,19 @@ def test_without_a_backward_pass_there_is_no_score(network):
         network(torch.rand(1, 3, 32, 32))
     with pytest.raises(ValueError, match="have no gradient; hand the loss back first"):
         first_order(traces[3])
+
+
+@pytest.mark.parametrize("shared", [0, 2])
+def test_where_the_only_expert_goes_nothing_but_the_shared_one_answers(shared):
+    network = expert_network(4, layers=(3,), experts=1, hidden=2, shared=shared)
+    for parameter in network.parameters():
+        parameter.requires_grad = False
+    with traced(expert_layers(network)) as traces:
+        network(torch.rand(2, 3, 32, 32)).sum().backward()
+    trace = traces[3]
+    without = trace.mlp.shared(trace.input_BDPN) if shared else torch.zeros(())
+    change = (without - trace.output_BDPN) * trace.nudge_BDPN.grad
+    np.testing.assert_allclose(first_order(trace)[:, 0], change.flatten(1).sum(1), rtol=1e-4)
 
 
 # Exact drops
@@ -228,10 +248,12 @@ def test_the_rest_of_the_network_gives_the_logits_of_the_whole(network):
             torch.testing.assert_close(run_from(network, layer, seen[0]), expected)
 
 
+@pytest.mark.parametrize("top_k", [1, 2])
 @pytest.mark.parametrize(("rule", "compact_after"), [("reroute", 256), ("skip", 2)])
 def test_exact_drops_equal_whole_passes_with_one_expert_dropped(
-    network, facts, judged, monkeypatch, rule, compact_after
+    facts, judged, monkeypatch, rule, compact_after, top_k
 ):
+    network = expert_network(len(CLASSES), **SPEC, top_k=top_k)
     monkeypatch.setattr("homerange.profile.expert_sums.COMPACT_AFTER", compact_after)
     for mlp in expert_layers(network).values():
         mlp.drop(torch.zeros(3, dtype=torch.bool), rule)

@@ -1,25 +1,35 @@
 """A world with experts, from a checkpoint to a place that keeps some of them."""
 
 import dataclasses
+from typing import get_args
 
 import numpy as np
 import onnxruntime
 import pytest
+import torch
 from click.testing import CliRunner
 from fakes import SERENGETI
 from tiny_training import CLASSES, tiny_config, tiny_manifest
 from tiny_world import expert_network
 
 from homerange.cli import main
-from homerange.model.checkpoint import CheckpointConfig, save_weights
+from homerange.data.manifest import Manifest
+from homerange.errors import ConfigError
+from homerange.model.checkpoint import CheckpointConfig, load_checkpoint, save_weights
 from homerange.model.experts import ExpertSpec
+from homerange.profile.expert_sums import expert_layers, expert_sums
+from homerange.profile.fold import fold_batch_norm
+from homerange.profile.mean_answers import fill_mean_answers
 from homerange.profile.publish import publish
 from homerange.specialize.choose import Choice, choose, use_of
 from homerange.specialize.cut import cut_world
 from homerange.specialize.specialize import specialize
-from homerange.world.expert_tables import Drops
+from homerange.world.description import DropRule
+from homerange.world.expert_tables import Drops, Routing
 from homerange.world.place_package import read_package
+from homerange.world.ranges import Ranges
 from homerange.world.tables import Profile
+from homerange.world.weights import read_header, read_tensor
 from homerange.world.world import EXPERT_FILES, WORLD_FILES, open_world
 
 SPEC = {"layers": (1, 5), "experts": 3, "hidden": 2}
@@ -44,8 +54,39 @@ def world(tmp_path_factory):
     return open_world(folder / "world")
 
 
+@pytest.fixture(scope="module")
+def mean_world(world):
+    """The same checkpoint by another drop rule and without exact drops, from the command line."""
+    folder = world.path.parent
+    files = [str(folder / name) for name in ("checkpoint", "manifest.parquet")]
+    output = ["-o", str(folder / "mean"), "--drop-rule", "mean"]
+    result = CliRunner().invoke(main, ["profile", *files, *output])
+    assert result.exit_code == 0, result.output
+    return open_world(folder / "mean")
+
+
+@pytest.fixture(scope="module")
+def mean_network(world):
+    """Its network, whose experts know their mean answers."""
+    folder = world.path.parent
+    network, config = load_checkpoint(folder / "checkpoint")
+    network = fold_batch_norm(network)
+    fill_mean_answers(network, config, Manifest.read(folder / "manifest.parquet"))
+    return network
+
+
+def by_rule(network, kept, rule):
+    """Drop, as the network simulates it, all experts but some."""
+    for layer, mlp in expert_layers(network).items():
+        dropped_E = torch.ones(mlp.experts, dtype=torch.bool)
+        dropped_E[torch.from_numpy(kept[layer])] = False
+        mlp.drop(dropped_E, rule)
+
+
 def test_it_has_the_files_of_experts_and_names_their_layers(world):
-    assert set(world.files) == {*WORLD_FILES, *EXPERT_FILES}
+    assert set(world.files) == {*WORLD_FILES, *EXPERT_FILES, Ranges.file}
+    assert world.graph.drop_rule == "reroute"
+    assert not [name for name in read_header(world.weights_path) if name.endswith("mean_ED")]
     assert world.description.architecture.expert_layers == (1, 5)
     assert [(layer.layer, layer.channels, layer.experts) for layer in world.graph.experts] == [
         (1, 64, 3),
@@ -78,10 +119,66 @@ def test_a_place_keeps_the_experts_that_were_chosen(world, method):
     assert np.isfinite(logits).all()
 
 
-def test_the_same_checkpoint_without_exact_drops_has_none(world, tmp_path):
-    source = world.path.parent
-    publish(source / "checkpoint", source / "manifest.parquet", tmp_path / "w")
-    assert "drops.parquet" not in open_world(tmp_path / "w").files
+def test_the_same_checkpoint_without_exact_drops_has_none(mean_world):
+    assert Drops.file not in mean_world.files
+
+
+def test_a_world_by_the_rule_mean_holds_the_mean_answers_of_its_experts(mean_world, mean_network):
+    assert mean_world.graph.drop_rule == "mean"
+    for layer in mean_world.graph.experts:
+        expected_ED = expert_layers(mean_network)[layer.layer].mean_ED.numpy()
+        assert np.abs(expected_ED).max() > 0.1
+        found_ED = read_tensor(mean_world.weights_path, f"{layer.prefix}.mean_ED")
+        np.testing.assert_allclose(found_ED, expected_ED, atol=1e-5)
+
+
+def test_scores_are_those_of_the_rule(world, mean_world, mean_network):
+    everything = {layer: np.arange(3) for layer in (1, 5)}
+    by_rule(mean_network, everything, "mean")
+    folder = world.path.parent
+    _, config = load_checkpoint(folder / "checkpoint")
+    judged = Manifest.read(folder / "manifest.parquet")
+    judged = judged.where(np.isin(judged.strings("split"), ["val", "test"]))
+    expected, _ = expert_sums(mean_network, config, judged)
+    found, other = Routing.read(mean_world.path), Routing.read(world.path)
+    np.testing.assert_allclose(found.loss_rise, expected.loss_rise, atol=1e-4)
+    assert not np.allclose(found.loss_rise, other.loss_rise, atol=1e-2)
+    assert found.tokens.tolist() == other.tokens.tolist()
+
+
+def test_a_place_gets_the_rule_of_its_world(mean_world, mean_network, tmp_path):
+    made = specialize(mean_world.path, SERENGETI, tmp_path / "p.homerange", experts="first-order:4")
+    assert (made.experts.dropped, made.experts.drop_rule) == (4, "mean")
+    package = read_package(made.path)
+    assert package.place["experts"]["drop_rule"] == "mean"
+    said = "Each patch of a photo whose expert is gone gets the mean answer of that expert (drop "
+    assert f"{said}rule mean)." in made.card
+    by_rule(mean_network, {int(n): np.array(k, int) for n, k in made.experts.kept.items()}, "mean")
+    photos = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3)).astype(np.uint8)
+    with torch.no_grad():
+        expected_BC = mean_network(torch.from_numpy(photos).permute(0, 3, 1, 2).float() / 255)
+    found_BK = onnxruntime.InferenceSession(package.model).run(None, {"image": photos})[0]
+    expected_BK = expected_BC[:, made.table.class_index_K].numpy()
+    np.testing.assert_allclose(found_BK, expected_BK, atol=1e-4, rtol=1e-4)
+
+
+def test_the_command_line_offers_every_rule():
+    (option,) = [given for given in main.commands["profile"].params if given.name == "drop_rule"]
+    assert tuple(option.type.choices) == get_args(DropRule)
+
+
+def test_a_drop_rule_without_experts_to_drop_is_refused(tmp_path):
+    config = CheckpointConfig(
+        backbone="mobilevitv2_050",
+        head="plain",
+        classes=CLASSES,
+        preprocessing=tiny_config().preprocessing,
+    )
+    config.write(tmp_path)
+    save_weights(config.network(), tmp_path)
+    with pytest.raises(ConfigError, match=r"drop rule zero: .* has no experts that could be dropp"):
+        publish(tmp_path, tmp_path / "m.parquet", tmp_path / "world", drop_rule="zero")
+    assert not (tmp_path / "world").exists()
 
 
 def test_a_package_with_fewer_experts_shows_the_levers_apart(world, tmp_path):
@@ -104,6 +201,9 @@ def test_a_package_with_fewer_experts_shows_the_levers_apart(world, tmp_path):
     saved = gone["1"] * 330 + gone["5"] * 490 + gates
     assert head_only.parameters - figures.head_and_experts.parameters == saved
     assert package.place["experts"]["choice"] == "first-order:3"
+    assert package.place["experts"]["drop_rule"] == "reroute"
+    said = "Each patch of a photo whose expert is gone goes to the best expert that is left (drop "
+    assert f"{said}rule reroute)." in made.card
     assert "| experts dropped | 3 of 6 experts |" in made.card
     assert "this package: class rows cut, experts dropped" in made.card
     assert f"estimated: loss {figures.estimated_loss_rise:+.3f} a photo" in made.card

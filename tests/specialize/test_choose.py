@@ -71,6 +71,7 @@ def test_a_layer_keeps_its_busiest_expert_where_all_its_edges_are_weak():
         1: np.array([8, 0]), 3: np.array([8, 0]), 5: np.array([3, 5]),
     })  # fmt: skip
     assert plain(keep_by_threshold(found, 100)) == {1: [0], 3: [0], 5: [1]}
+    assert plain(keep_by_threshold(found, 100, at_least=0)) == {1: [0], 3: [0], 5: []}
 
 
 counts = st.lists(st.lists(st.integers(0, 9), min_size=4, max_size=4), min_size=4, max_size=4)
@@ -115,6 +116,9 @@ def test_the_lowest_go_first_and_ties_fall_to_the_second_number_and_to_fewer_tok
         ]
     ):
         assert plain(keep_without_lowest(importance, tokens, number=number)) == expected
+    # Where none need stay, the next in order is expert 1 of layer 3, of importance 1.
+    left = keep_without_lowest(importance, tokens, number=4, at_least=0)
+    assert plain(left) == {1: [2], 3: []}
 
 
 def test_bytes_are_saved_until_it_is_enough():
@@ -208,6 +212,28 @@ def test_bytes_count_weights_and_biases_of_an_expert(world):
     # 4 bytes x (2 x 4 channels x 2 hidden + 2 + 4) = 88.
     assert sum(map(len, pick(world, [0], "frequency", save_bytes=88).values())) == 5
     assert sum(map(len, pick(world, [0], "frequency", save_bytes=89).values())) == 4
+
+
+def with_rule(world, rule):
+    graph = dataclasses.replace(world.graph, drop_rule=rule)
+    description = dataclasses.replace(world.description, graph=graph)
+    return dataclasses.replace(world, description=description)
+
+
+def test_a_mean_answer_takes_the_place_of_a_bias_so_that_it_saves_less(world):
+    # 88 bytes less a bias of 4 channels x 4 bytes = 72.
+    assert sum(map(len, pick(with_rule(world, "mean"), [0], "reap", save_bytes=72).values())) == 5
+    assert sum(map(len, pick(with_rule(world, "mean"), [0], "reap", save_bytes=73).values())) == 4
+
+
+@pytest.mark.parametrize("rule", ["zero", "literal", "skip", "mean"])
+def test_only_where_tokens_are_rerouted_a_layer_keeps_an_expert(world, rule):
+    assert plain(pick(with_rule(world, rule), [0], "frequency", number=6)) == {1: [], 3: []}
+    assert plain(pick(world, [0], "frequency", number=6)) == {1: [0], 3: [1]}
+    # Class 7 has no photos, so no expert of it has a token.
+    weak = pick(with_rule(world, rule), [7], "threshold", percentile=50)
+    assert plain(weak) == {1: [], 3: []}
+    assert plain(pick(world, [7], "threshold", percentile=50)) == {1: [0], 3: [0]}
 
 
 def test_exact_importance_is_lost_answers_then_the_rise_of_the_loss(world):

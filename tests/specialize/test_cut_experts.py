@@ -1,6 +1,8 @@
 """Cutting experts: the package computes what the network computes with those experts dropped."""
 
+import dataclasses
 import shutil
+from typing import get_args
 
 import numpy as np
 import onnx
@@ -8,21 +10,26 @@ import onnxruntime
 import pytest
 import torch
 from fakes import reseal
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tiny_world import expert_world
 from torch import nn
 
 from homerange.errors import WorldError
+from homerange.model import experts as model_experts
 from homerange.model.experts import ExpertMlp, ExpertSpec
+from homerange.specialize import cut as cut_module
 from homerange.specialize.cut import cut_world
 from homerange.specialize.expert_graph import expert_nodes
-from homerange.world.description import ExpertLayer
+from homerange.world.description import DropRule, ExpertLayer
+from homerange.world.weights import read_header
 from homerange.world.world import open_world
 
 LAYERS = (1, 3, 5, 7)
+RULES = get_args(DropRule)
 MARGIN = 1e-5
-"""Of the best two scores of a token, as cosines; below it the last digit decides."""
+"""Of the best two scores of a token, as cosines; below it the last digit decides. Not so for a
+token of zeros: all its scores are zero, and ArgMax takes the first of them everywhere."""
 
 
 def run(model, photos):
@@ -39,12 +46,21 @@ def experts_of(network):
     return [module for module in network.modules() if isinstance(module, ExpertMlp)]
 
 
-def drop(network, kept):
+def drop(network, kept, rule="reroute"):
     """Drop in torch what a cut removes."""
     for layer, mlp in zip(LAYERS, experts_of(network), strict=True):
         gone_E = torch.ones(mlp.experts, dtype=torch.bool)
         gone_E[torch.as_tensor(kept[layer], dtype=torch.long)] = False
-        mlp.drop(gone_E, "reroute")
+        mlp.drop(gone_E, rule)
+
+
+def opened(folder, rule):
+    """The world, as if it had been published with another drop rule."""
+    world = open_world(folder)
+    graph = dataclasses.replace(world.graph, drop_rule=rule)
+    return dataclasses.replace(
+        world, description=dataclasses.replace(world.description, graph=graph)
+    )
 
 
 def logits_and_margin(network, pixels):
@@ -56,9 +72,12 @@ def logits_and_margin(network, pixels):
         scores_BTE = mlp.gate(x_BTD) * mlp.gate.log_tau.exp()
         if mlp.drop_rule == "reroute" and mlp.kept_E.any():
             scores_BTE = scores_BTE.masked_fill(~mlp.kept_E, -torch.inf)
-        if mlp.kept_E.sum() > 1:
+        if mlp.kept_E.sum() > 1 or mlp.drop_rule != "reroute":
             best_BT2 = scores_BTE.topk(2, dim=-1).values
-            margins.append((best_BT2[..., 0] - best_BT2[..., 1]).amin(1))
+            margin_BT = best_BT2[..., 0] - best_BT2[..., 1]
+            if mlp.top_k == 1:
+                margin_BT = margin_BT.masked_fill((x_BTD == 0).all(-1), torch.inf)
+            margins.append(margin_BT.amin(1))
 
     handles = [mlp.register_forward_pre_hook(note) for mlp in experts_of(network)]
     with torch.no_grad():
@@ -71,14 +90,19 @@ def logits_and_margin(network, pixels):
 
 @pytest.fixture(scope="module")
 def worlds(tmp_path_factory):
-    """Worlds with experts and their networks: of low and full rank, one and two for a token."""
+    """Worlds with experts and their networks: of low and full rank, one and two for a token.
+
+    They hold mean answers, which the rules other than ``mean`` leave alone.
+    """
     shapes = {
         "paper": {"experts": 6, "hidden": 2},
         "full gate, shared": {"experts": 5, "hidden": 3, "gate_rank": 0, "shared": 2},
         "two for a token": {"experts": 4, "hidden": 1, "top_k": 2},
     }
     return {
-        name: expert_world(tmp_path_factory.mktemp("world"), layers=LAYERS, seed=i, **shape)
+        name: expert_world(
+            tmp_path_factory.mktemp("world"), layers=LAYERS, seed=i, rule="mean", **shape
+        )
         for i, (name, shape) in enumerate(shapes.items())
     }
 
@@ -91,20 +115,21 @@ def test_the_graph_of_a_world_computes_what_its_network_computes(worlds):
         np.testing.assert_allclose(found, expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("rule", RULES)
 @given(data=st.data(), seed=st.integers(0, 99))
 @settings(max_examples=8, deadline=None)
-def test_physical_pruning_equals_simulated_dropping(worlds, data, seed):
+def test_physical_pruning_equals_simulated_dropping(worlds, rule, data, seed):
     folder, network = worlds[data.draw(st.sampled_from(sorted(worlds)))]
     count = experts_of(network)[0].experts
     one_layer = st.sets(st.integers(0, count - 1)).map(sorted)
     kept = {layer: np.array(data.draw(one_layer), dtype=np.int64) for layer in LAYERS}
     classes = np.array(sorted(data.draw(st.sets(st.integers(0, 4), min_size=1))))
     pixels = photos(seed=seed)
-    drop(network, kept)
+    drop(network, kept, rule)
     expected, margin_B = logits_and_margin(network, pixels)
-    found = run(cut_world(open_world(folder), classes, kept), pixels)
+    found = run(cut_world(opened(folder, rule), classes, kept), pixels)
     sure_B = margin_B > MARGIN  # the others are decided by the last digit of a float
-    assert sure_B.any()
+    assume(sure_B.any())
     expected = expected[sure_B][:, classes]
     np.testing.assert_allclose(found[sure_B], expected, atol=1e-5, rtol=1e-5)
     assert np.array_equal(found[sure_B].argmax(1), expected.argmax(1))
@@ -119,21 +144,53 @@ def test_a_model_cut_to_every_class_and_expert_equals_the_world(worlds):
 
 
 def test_dropped_experts_leave_gate_weights_and_biases(worlds):
-    folder, _ = worlds["paper"]
-    model = onnx.load_from_string(
-        cut_world(open_world(folder), np.arange(5), {3: np.array([1, 4])})
-    )
-    prefix = "encoder.stages.3.1.transformer.1.mlp"
-    shapes = {t.name.removeprefix(f"{prefix}."): tuple(t.dims) for t in model.graph.initializer}
+    shapes = shapes_of_layer_3(opened(worlds["paper"][0], "reroute"), [1, 4])
     assert shapes["gate.up"] == (2, 8)
     assert shapes["gate.down"] == (8, 96)
     assert (shapes["w1_EHD"], shapes["w2_EHD"]) == ((2, 2, 96), (2, 2, 96))
     assert (shapes["b1_EH"], shapes["b2_ED"]) == ((2, 2), (2, 96))
+    assert "mean_ED" not in shapes
+
+
+def test_by_the_other_rules_the_gate_stays_whole_and_means_are_those_of_the_dropped(worlds):
+    for rule in ("zero", "literal", "skip", "mean"):
+        shapes = shapes_of_layer_3(opened(worlds["paper"][0], rule), [1, 4])
+        assert (shapes["gate.up"], shapes["gate.down"]) == ((6, 8), (8, 96))
+        assert (shapes["w1_EHD"], shapes["w2_EHD"]) == ((2, 2, 96), (2, 2, 96))
+        assert (shapes["b1_EH"], shapes["b2_ED"]) == ((2, 2), (2, 96))
+        assert shapes.get("mean_ED") == ((4, 96) if rule == "mean" else None)
+        left = {name for name in shapes_of_layer_3(opened(worlds["paper"][0], rule), [])}
+        assert left == ({"gate.up", "gate.down", "mean_ED"} if rule == "mean" else set())
+
+
+def shapes_of_layer_3(world, kept):
+    """The tensors of that layer in a model that keeps some of its experts."""
+    model = onnx.load_from_string(cut_world(world, np.arange(5), {3: np.array(kept, int)}))
+    prefix = "encoder.stages.3.1.transformer.1.mlp."
+    return {
+        t.name.removeprefix(prefix): tuple(t.dims)
+        for t in model.graph.initializer
+        if t.name.startswith(prefix)
+    }
+
+
+def test_a_world_without_the_means_that_its_rule_takes_is_refused(worlds, monkeypatch):
+    def without_means(path):
+        return {n: t for n, t in read_header(path).items() if not n.endswith("mean_ED")}
+
+    monkeypatch.setattr(cut_module, "read_header", without_means)
+    expected = r"has no tensor '.*\.mlp\.mean_ED', which the drop rule mean takes. Publish the"
+    with pytest.raises(WorldError, match=expected):
+        cut_world(opened(worlds["paper"][0], "mean"), np.arange(5), {3: np.array([0])})
+
+
+def test_the_rules_of_a_world_are_those_of_the_network():
+    assert get_args(DropRule) == get_args(model_experts.DropRule)
 
 
 def test_one_expert_needs_no_gate(worlds):
-    folder, _ = worlds["paper"]
-    model = onnx.load_from_string(cut_world(open_world(folder), np.arange(5), {3: np.array([2])}))
+    world = opened(worlds["paper"][0], "reroute")
+    model = onnx.load_from_string(cut_world(world, np.arange(5), {3: np.array([2])}))
     own = [
         node
         for node in model.graph.node
@@ -148,10 +205,8 @@ def test_one_expert_needs_no_gate(worlds):
 
 
 def test_without_experts_a_layer_has_no_mlp(worlds):
-    folder, _ = worlds["paper"]
-    model = onnx.load_from_string(
-        cut_world(open_world(folder), np.arange(5), {3: np.array([], int)})
-    )
+    world = opened(worlds["paper"][0], "reroute")
+    model = onnx.load_from_string(cut_world(world, np.arange(5), {3: np.array([], int)}))
     prefix = "encoder.stages.3.1.transformer.1.mlp"
     assert [n.op_type for n in model.graph.node if n.name.startswith(prefix)] == ["Identity"]
     assert not [t.name for t in model.graph.initializer if t.name.startswith(prefix)]
@@ -183,7 +238,7 @@ def test_a_world_that_says_another_number_of_experts_than_its_weights_is_refused
 
 
 @pytest.mark.parametrize("rule", ["zero", "literal", "skip", "mean"])
-@pytest.mark.parametrize("kept", [[], [2], [0, 3]])
+@pytest.mark.parametrize("kept", [[], [2], [0, 3], [0, 1, 2, 3]])
 def test_the_other_drop_rules_as_nodes_equal_the_layer_in_torch(rule, kept):
     torch.manual_seed(0)
     mlp = ExpertMlp(6, ExpertSpec(layers=(0,), experts=4, hidden=2, gate_rank=3)).eval()
@@ -199,11 +254,11 @@ def test_the_other_drop_rules_as_nodes_equal_the_layer_in_torch(rule, kept):
         expected = mlp(x_BDPN, residual_BDPN).numpy()
     layer = ExpertLayer(
         layer=0, prefix="mlp", input="x", output="y", residual="r", channels=6,
-        experts=len(kept), hidden=2, low_rank=True, top_k=1, shared=0,
+        experts=4, hidden=2, low_rank=True, top_k=1, shared=0,
     )  # fmt: skip
     written = expert_nodes(layer, kept_K=np.array(kept, dtype=np.int64), rule=rule)
     rows = {"w1_EHD", "b1_EH", "w2_EHD", "b2_ED"}
-    tensors = {n: p.detach() for n, p in mlp.named_parameters()} | {"mean_ED": mlp.mean_ED}
+    tensors = {n: p.detach() for n, p in mlp.named_parameters()} | {"mean_ED": mlp.mean_ED[gone_E]}
     used = {name for node in written.nodes for name in node.input}
     weights = [
         onnx.numpy_helper.from_array((t[kept] if n in rows else t).numpy(), f"mlp.{n}")

@@ -84,16 +84,25 @@ def test_another_format_is_refused(folder):
 def test_a_world_of_version_1_is_read_as_a_dense_one(folder):
     def to_version_1(content):
         content["version"] = 1
-        del content["graph"]["experts"]
+        del content["graph"]["experts"], content["graph"]["drop_rule"]
 
     edit(folder, to_version_1)
     assert open_world(folder).graph.experts == ()
 
 
+def test_a_world_of_version_2_is_read_as_one_that_reroutes(folder):
+    def to_version_2(content):
+        content["version"] = 2
+        del content["graph"]["drop_rule"]
+
+    edit(folder, to_version_2)
+    assert open_world(folder).graph.drop_rule == "reroute"
+
+
 def test_another_version_is_refused_with_the_one_that_made_it(folder):
-    edit(folder, lambda content: content.update(version=3, homerange="9.9"))
+    edit(folder, lambda content: content.update(version=4, homerange="9.9"))
     with pytest.raises(
-        WorldError, match=r"of version 3; homerange .* reads versions 1 to 2.*\(9\.9\)"
+        WorldError, match=r"of version 4; homerange .* reads versions 1 to 3.*\(9\.9\)"
     ):
         open_world(folder)
 
@@ -105,6 +114,12 @@ def test_another_version_is_refused_with_the_one_that_made_it(folder):
         (lambda c: c["licence"].update(weight=1), "licence.weight is unknown; did you mean w"),
         (lambda c: c.pop("macs"), "macs is missing"),
         (lambda c: c["graph"].pop("input"), "graph.input is missing"),
+        (lambda c: c["graph"].pop("drop_rule"), "graph.drop_rule is missing"),
+        (
+            lambda c: c["graph"].update(drop_rule="keep"),
+            "graph.drop_rule is 'keep'; expected one of reroute, zero, literal, skip, mean",
+        ),
+        (lambda c: c["graph"].update(drop_rule=[]), r"graph.drop_rule is \[\]; expected one of"),
         (lambda c: c.update(parameters="many"), "parameters is 'many'; expected a whole number"),
         (lambda c: c.update(macs=True), "macs is True; expected a whole number"),
         (lambda c: c["architecture"].update(expert_layers=1), "is 1; expected a list"),

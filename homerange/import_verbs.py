@@ -1,0 +1,88 @@
+"""The verbs ``homerange import ...``: from a data set to a manifest."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from homerange.reports import check_import, finish_import
+
+__all__ = ["import_"]
+
+FILE = click.Path(path_type=Path)
+
+
+@click.group("import")
+def import_() -> None:
+    """Turn a data set into a manifest: one table of photos, places and species.
+
+    Rows that cannot be used are listed with the reason in MANIFEST.refused.csv.
+    """
+
+
+@import_.command("table")
+@click.argument("source", type=FILE)
+@click.option("-o", "--output", type=FILE, required=True, help="The manifest to write, .parquet.")
+@click.option("--photos", type=FILE, help="Folder of the photos; the folder of SOURCE otherwise.")
+@click.option(
+    "--column", multiple=True, metavar="OURS=THEIRS", help="A column of another name; repeatable."
+)
+@click.option("--seed", default=0, show_default=True, help="Of the train, val and test splits.")
+def import_table(
+    source: Path, output: Path, photos: Path | None, column: Sequence[str], seed: int
+) -> None:
+    """Import a CSV or Parquet table with a row per photo.
+
+    \b
+    homerange import table photos.csv -o manifest.parquet
+    homerange import table records.csv --photos /mnt/cameras --column species=name -o m.parquet
+    """
+    from homerange.data.importers.table import import_table as run
+
+    pairs = dict(_pair(text) for text in column)
+    check_import(output, source)
+    finish_import(run(source, photos=photos, columns=pairs, seed=seed), output)
+
+
+@import_.command("coco")
+@click.argument("source", type=FILE)
+@click.option("-o", "--output", type=FILE, required=True, help="The manifest to write, .parquet.")
+@click.option("--photos", type=FILE, help="Folder of the photos; the folder of SOURCE otherwise.")
+@click.option(
+    "--gps", type=FILE, help="JSON of latitude and longitude per location, as iWildCam's."
+)
+@click.option("--seed", default=0, show_default=True, help="Of the train, val and test splits.")
+def import_coco(
+    source: Path, output: Path, photos: Path | None, gps: Path | None, seed: int
+) -> None:
+    """Import COCO Camera Traps JSON (LILA, iWildCam), with boxes where it has them.
+
+    \b
+    homerange import coco annotations.json --photos images --gps gps_locations.json -o m.parquet
+    """
+    from homerange.data.importers.coco_camera_traps import import_coco as run
+
+    check_import(output, source, *([gps] if gps else []))
+    finish_import(run(source, photos=photos, gps=gps, seed=seed), output)
+
+
+@import_.command("join")
+@click.argument("sources", type=FILE, nargs=-1, required=True)
+@click.option("-o", "--output", type=FILE, required=True, help="The manifest to write, .parquet.")
+def import_join(sources: Sequence[Path], output: Path) -> None:
+    """Join manifests into one; their splits stay, unless they share a camera or photo.
+
+    \b
+    homerange import join serengeti.parquet chicago.parquet -o both.parquet
+    """
+    from homerange.data.importers.join import join_manifests
+
+    check_import(output, *sources)
+    finish_import(join_manifests(sources), output)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    ours, equals, theirs = text.partition("=")
+    if not equals:
+        raise click.UsageError(f"--column {text}: expected OURS=THEIRS, as in species=taxon_name")
+    return ours, theirs

@@ -1,0 +1,1 @@
+"""What a world knows about a place, drawn for people, with the numbers behind it."""
