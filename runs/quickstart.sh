@@ -34,42 +34,55 @@ say "import"
 partly homerange import table "$photos/manifest.csv" -o "$out/manifest.parquet"
 homerange photos "$out/manifest.parquet" --split train -o "$out/train.csv"
 
-# 3. Train: at most about 11,000 photos are shown, so that it takes minutes; each of a few is shown up
+# 3. Train: at most about 7,000 photos are shown, so that it takes minutes; each of a few is shown up
 #    to 40 times. One epoch is the least, so with more photos it takes longer in proportion.
-shown=11000 px=192
-[ -z "${QUICK:-}" ] || { shown=1200 px=128; }
+shown=7000 px=160 expert_epochs=6
+[ -z "${QUICK:-}" ] || { shown=900 px=128 expert_epochs=1; }
 labelled=$(python -c 'import csv, sys
 print(sum(bool(row["species"]) for row in csv.DictReader(open(sys.argv[1]))))' "$out/train.csv")
 epochs=$((shown / (labelled + 1)))
 epochs=$((epochs < 1 ? 1 : epochs > 40 ? 40 : epochs))
-say "train for $epochs epochs at $px px (start weights of the package)"
-rm -rf "$out/checkpoint" "$out/world"
-partly homerange train dense "$out/manifest.parquet" -o "$out/checkpoint" --recipe small-data \
+expert_epochs=$((expert_epochs < epochs ? expert_epochs : epochs))
+rm -rf "$out/dense" "$out/experts" "$out/world"
+say "train a dense network for $epochs epochs at $px px (start weights of the package)"
+partly homerange train dense "$out/manifest.parquet" -o "$out/dense" --recipe small-data \
   --set epochs="$epochs" --set input_px="$px"
-partly homerange evaluate "$out/checkpoint" "$out/manifest.parquet"
+partly homerange evaluate "$out/dense" "$out/manifest.parquet"
 
-# 4. Publish the world; from here on nothing needs torch.
+# 4. Experts: a part of it becomes 256 small experts, of which a place will keep some.
+say "turn it into experts"
+partly homerange train experts "$out/manifest.parquet" --from "$out/dense" -o "$out/experts" \
+  --set epochs="$expert_epochs" --set input_px="$px"
+partly homerange evaluate "$out/experts" "$out/manifest.parquet"
+
+# 5. Publish the world; from here on nothing needs torch.
 say "publish"
-partly homerange profile "$out/checkpoint" "$out/manifest.parquet" -o "$out/world"
+partly homerange profile "$out/experts" "$out/manifest.parquet" -o "$out/world"
 
-# 5. Two places: their species, their models, and a run over test photos taken there.
+# 6. Two places: their species, their models, their experts, and a run over test photos taken there.
 places=$(python -m homerange.data.busy_places "$out/manifest.parquet")
-made=()
+made=() packages=()
 while read -r name latitude longitude; do
   at=$latitude,$longitude
   say "species of $name ($at)"
   homerange species --world "$out/world" --at "$at"
-  say "the model of $name"
-  homerange get --world "$out/world" --at "$at" -o "$out/$name.homerange"
+  say "the model of $name, without a quarter of the experts"
+  homerange get --world "$out/world" --at "$at" -o "$out/$name.homerange" --experts first-order:64
+  homerange report figures --world "$out/world" --at "$at" -o "$out/$name-figures" \
+    --experts first-order:64
+  packages+=("$out/$name.homerange")
+  made+=("$name: package $out/$name.homerange, routing graph $out/$name-figures/routing.png")
   if homerange photos "$out/manifest.parquet" --split test --at "$at" -o "$out/$name.csv"; then
     say "photos of $name that the network never saw"
     partly homerange predict "$out/$name.csv" --model "$out/$name.homerange" -o "$out/$name.json" \
       --contact-sheet "$out/$name.png" --fresh
-    made+=("$name: package $out/$name.homerange, results $out/$name.json, sheet $out/$name.png")
+    made+=("$name: results $out/$name.json, sheet $out/$name.png")
   else
-    made+=("$name: package $out/$name.homerange (no test photos there)")
+    made+=("$name: no test photos there")
   fi
 done <<<"$places"
+say "experts that the places keep"
+python -m homerange.report.kept_experts "${packages[@]}"
 
 say "done in $((SECONDS - start)) s; all of it is in $out"
 printf '%s\n' "world: $out/world" ${made[@]+"${made[@]}"}

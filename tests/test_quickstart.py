@@ -73,7 +73,8 @@ def count(commands, verb):
 def test_every_step_is_taken_for_both_places(checkout):
     done, commands = quickstart(checkout)
     assert done.returncode == 0, done.stderr
-    for verb, times in {"import": 1, "train": 1, "profile": 1, "get": 2, "predict": 2}.items():
+    expected = {"import": 1, "train": 2, "profile": 1, "get": 2, "report": 2, "predict": 2}
+    for verb, times in expected.items():
         assert count(commands, verb) == times
     assert "north: package out/north.homerange" in done.stdout
     assert "south: package out/south.homerange" in done.stdout
@@ -87,7 +88,9 @@ def test_photos_that_cannot_be_read_do_not_end_it(checkout, verb):
     assert count(commands, "predict") == 2
 
 
-@pytest.mark.parametrize("verb", ["import", "train", "evaluate", "profile", "get", "predict"])
+@pytest.mark.parametrize(
+    "verb", ["import", "train", "evaluate", "profile", "get", "report", "predict"]
+)
 def test_a_step_that_fails_ends_it(checkout, verb):
     (checkout / f"answer-{verb}").write_text("1")
     done, commands = quickstart(checkout)
@@ -107,14 +110,15 @@ def test_where_no_place_can_be_found_it_ends_and_does_not_say_done(checkout):
 
 @pytest.mark.parametrize(
     ("photos", "epochs"),
-    # 11,000 photos are shown: 11,000 / 100 = 110, at most 40; 11,000 / 8,000 = 1; 11,000 / 20,000.
-    [(99, 40), (999, 11), (7_999, 1), (19_999, 1)],
+    # 7,000 photos are shown: 7,000 / 100 = 70, at most 40; 7,000 / 1,000; 7,000 / 8,000; / 20,000.
+    [(99, 40), (999, 7), (7_999, 1), (19_999, 1)],
 )
 def test_few_photos_are_shown_more_often_than_many(checkout, photos, epochs):
     labelled(checkout, photos)
     _, commands = quickstart(checkout)
-    (train,) = (command for command in commands if command.startswith("train"))
-    assert f"--set epochs={epochs} " in train
+    dense, experts = (command for command in commands if command.startswith("train"))
+    assert f"--set epochs={epochs} " in dense
+    assert f"--set epochs={min(epochs, 6)} " in experts
 
 
 def test_without_a_download_a_planet_is_drawn_and_no_reason_is_guessed(checkout):

@@ -43,6 +43,10 @@ Kept = dict[int, NDArray[np.int64]]
 """Experts to keep by the number of their layer, rising."""
 UNITS = {"kB": 10**3, "MB": 10**6}
 OF_SPECIES = "split = 'val' AND class_index IN (SELECT unnest($classes::INTEGER[]))"
+EDGES_OF_SPECIES = (
+    "SELECT layer, expert, next_expert, sum(tokens)::BIGINT AS tokens FROM source "
+    f"WHERE {OF_SPECIES} GROUP BY layer, expert, next_expert"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +79,7 @@ def use_of(world: World, class_index: NDArray[np.integer] | None = None) -> Use:
     classes = np.arange(len(world.labels)) if class_index is None else class_index
     given = {"classes": classes.tolist()}
     routing = Routing.read(world.path, OF_SPECIES, given)
-    edges = Edges.read(world.path, OF_SPECIES, given)
+    edges = Edges.query(world.path, EDGES_OF_SPECIES, given)
 
     def per_layer(values: NDArray[np.generic]) -> dict[int, NDArray[np.float64]]:
         """Sum a column of the routing table by layer and expert."""
@@ -93,10 +97,10 @@ def use_of(world: World, class_index: NDArray[np.integer] | None = None) -> Use:
     )
 
 
-def _graph(edges: Edges, layer: int, experts: int) -> NDArray[np.int64]:
-    own = edges.layer == layer
+def _graph(edges: Mapping[str, NDArray[np.generic]], layer: int, experts: int) -> NDArray[np.int64]:
+    own = edges["layer"] == layer
     count_EE = np.zeros((experts, experts), np.int64)
-    np.add.at(count_EE, (edges.expert[own], edges.next_expert[own]), edges.tokens[own])
+    count_EE[edges["expert"][own], edges["next_expert"][own]] = edges["tokens"][own]
     return count_EE
 
 
@@ -243,18 +247,21 @@ class Choice:
         return cls(method=method, number=whole)  # type: ignore[arg-type]
 
 
-def choose(world: World, class_index: NDArray[np.integer], choice: Choice) -> Kept:
+def choose(
+    world: World, class_index: NDArray[np.integer], choice: Choice, *, use: Use | None = None
+) -> Kept:
     """Choose the experts that a place keeps.
 
     Args:
         world: A world with experts.
         class_index: The place's species, as classes of the world.
         choice: How, and how many.
+        use: What :func:`use_of` gives for these classes, where it is known already.
 
     Raises:
         WorldError: If the world has no experts, or no exact drops for ``exact``.
     """
-    use = use_of(world, class_index)
+    use = use or use_of(world, class_index)
     at_least = 1 if world.graph.drop_rule == "reroute" else 0
     if choice.percentile is not None:
         return keep_by_threshold(use, choice.percentile, at_least=at_least)

@@ -25,7 +25,7 @@ from homerange.errors import WorldError
 from homerange.specialize.expert_graph import Nodes, expert_nodes
 from homerange.specialize.graph import find_class_rows, load_graph, replace_nodes
 from homerange.world.description import DropRule, ExpertLayer
-from homerange.world.weights import read_header, read_rows
+from homerange.world.weights import StoredTensor, read_header, read_rows
 from homerange.world.world import World
 
 __all__ = ["KeptExperts", "cut_world"]
@@ -197,13 +197,14 @@ def _embed(graph: onnx.GraphProto, weights_path: Path, kept: Mapping[str, _Rows]
             f"the graph does not take {', '.join(elsewhere)} from {weights_path.name}; every "
             "float weight of a world lies there. Publish the world again"
         )
+    header = read_header(weights_path)
     for tensor, offset, length in external:
         if tensor.name not in kept:
             _fill(tensor, weights_path, offset, length)
             continue
         rows = kept[tensor.name]
-        _check_rows(tensor, weights_path, offset, rows)
-        values = read_rows(weights_path, tensor.name, rows.index_K, axis=rows.axis)
+        _check_rows(tensor, weights_path, header.get(tensor.name), offset, rows)
+        values = read_rows(weights_path, tensor.name, rows.index_K, axis=rows.axis, header=header)
         tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
     tensors = [tensor for tensor in graph.initializer if tensor.name in used]
     del graph.initializer[:]
@@ -226,9 +227,14 @@ def _external(
         yield tensor, int(entry.get("offset", 0)), int(entry["length"])
 
 
-def _check_rows(tensor: onnx.TensorProto, weights_path: Path, offset: int, rows: _Rows) -> None:
+def _check_rows(
+    tensor: onnx.TensorProto,
+    weights_path: Path,
+    stored: StoredTensor | None,
+    offset: int,
+    rows: _Rows,
+) -> None:
     """Refuse rows that graph, weights file and world.json do not agree on."""
-    stored = read_header(weights_path).get(tensor.name)
     if stored is None or (*stored.shape, stored.offset_bytes) != (*tensor.dims, offset):
         raise WorldError(
             f"{weights_path}: {tensor.name!r} does not lie where the graph expects it: the graph "

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import onnx
 
-from homerange.specialize.choose import Kept, use_of
+from homerange.specialize.choose import Kept, Use
 from homerange.specialize.cut import cut_world
 from homerange.specialize.figures import Size, size_of
 from homerange.specialize.species import SpeciesTable
@@ -47,7 +47,7 @@ class ExpertFigures:
 
 
 def expert_figures(
-    world: World, table: SpeciesTable, choice: str, kept: Kept, model: bytes
+    world: World, table: SpeciesTable, choice: str, kept: Kept, use: Use, model: bytes
 ) -> ExpertFigures:
     """Count what a choice of experts saves, and estimate what it costs.
 
@@ -56,9 +56,9 @@ def expert_figures(
         table: The species of the place.
         choice: As the user typed it.
         kept: The experts that stay.
+        use: What the experts do for the classes of ``table``.
         model: The package's model, cut to the classes of ``table`` and to ``kept``.
     """
-    use = use_of(world, table.class_index_K)
     rise = sum(
         float(np.delete(use.loss_rise[layer], experts).sum()) for layer, experts in kept.items()
     )

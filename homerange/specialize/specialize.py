@@ -16,7 +16,7 @@ from homerange.errors import PackageError
 from homerange.geo.place import Place
 from homerange.output import obstacle, writing
 from homerange.specialize.card import model_card
-from homerange.specialize.choose import Choice, choose
+from homerange.specialize.choose import Choice, choose, use_of
 from homerange.specialize.cut import cut_world
 from homerange.specialize.expert_figures import ExpertFigures, expert_figures
 from homerange.specialize.figures import Figures, measure
@@ -47,7 +47,7 @@ class Specialized:
 
 
 def specialize(
-    world: str | Path,
+    world: str | Path | World,
     place: Place,
     output: str | Path,
     *,
@@ -59,7 +59,8 @@ def specialize(
     """Make the model of a place.
 
     Args:
-        world: The folder of a world.
+        world: The folder of a world, or one that is open: who makes many packages checks its
+            files once.
         place: A circle, an S2 cell, or a list of species.
         output: The package to write, for example ``serengeti.homerange``; a package of
             that name is replaced, another file is not.
@@ -82,15 +83,16 @@ def specialize(
     name = name or path.name.removesuffix(".homerange")
     _check_output(path)
     choice = Choice.parse(experts) if experts else None
-    opened = open_world(world)
+    opened = world if isinstance(world, World) else open_world(world)
     table = species_at(opened, place, include=include, exclude=exclude)
     model = cut_world(opened, table.class_index_K)
     figures = measure(opened, table, model)
     dropped = None
     if choice and experts:
-        kept = choose(opened, table.class_index_K, choice)
+        use = use_of(opened, table.class_index_K)
+        kept = choose(opened, table.class_index_K, choice, use=use)
         model = cut_world(opened, table.class_index_K, kept)
-        dropped = expert_figures(opened, table, experts, kept, model)
+        dropped = expert_figures(opened, table, experts, kept, use, model)
     card = model_card(name, opened, table, figures, dropped)
     members = {
         "model.onnx": model,

@@ -118,13 +118,16 @@ def species_at(
 
 def _recorded(world: World, place: Circle | Cell, *, others: int) -> _Found:
     """Find the species with records that count; none is an error unless the user names others."""
-    table = Occurrence.read(world.path)
+    cells = Occurrence.cells(world.path)
+    near = cells[distance_to_cells_km(place, cells) == 0]
+    within = "cell IN (SELECT unnest($cells::UBIGINT[]))"
+    table = Occurrence.read(world.path, within, {"cells": near.tolist()})
     class_N = _classes(world, table.species)
     here_N = counts_for(place, table.cell, table.uncertainty_km)
     outside = tuple(sorted(set(table.species[here_N & (class_N == _UNKNOWN)].tolist())))
     known_N = here_N & (class_N >= 0)
     if not known_N.any() and not others:
-        raise PlaceError(_nothing_here(world, place, table.cell[class_N >= 0], outside))
+        raise PlaceError(_nothing_here(world, place, outside))
     class_M, cell_M, band_M = class_N[known_N], table.cell[known_N], table.count_band[known_N]
     records = count_here(place, class_M, cell_M, band_M, len(world.labels))
     found = {
@@ -200,10 +203,10 @@ def _wider(place: Circle | Cell) -> str:
     return "larger --radius-km" if isinstance(place, Circle) else "coarser cell with --s2"
 
 
-def _nothing_here(
-    world: World, place: Circle | Cell, cell_N: NDArray[np.uint64], outside: Sequence[str]
-) -> str:
+def _nothing_here(world: World, place: Circle | Cell, outside: Sequence[str]) -> str:
     """Say what was looked for, how near anything came, and what to do."""
+    everywhere = Occurrence.read(world.path)
+    cell_N = everywhere.cell[_classes(world, everywhere.species) >= 0]
     species = len(world.labels) - len(world.outcomes)
     gap_km = float(distance_to_cells_km(place, np.unique(cell_N)).min(initial=np.inf))
     if not len(cell_N):

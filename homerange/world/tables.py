@@ -81,7 +81,23 @@ class Taxa(Table):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Occurrence(Table):
+class _Located(Table):
+    """A table with a column ``cell``."""
+
+    @classmethod
+    def cells(cls, folder: str | Path) -> NDArray[np.uint64]:
+        """Read the different cells of rows with coordinates, rising; no other column is read.
+
+        Raises:
+            WorldError: If the table cannot be read.
+            ExtraNotInstalled: If DuckDB is absent.
+        """
+        query = "SELECT DISTINCT cell FROM source WHERE cell <> 0 ORDER BY cell"
+        return cls.query(folder, query)["cell"].astype(np.uint64)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Occurrence(_Located):
     """Where species were recorded: a row for each species, cell, month, source and uncertainty."""
 
     file: ClassVar[str] = "occurrence.parquet"
@@ -120,7 +136,7 @@ class Profile(Table):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Evidence(Table):
+class Evidence(_Located):
     """Validation and test photos of the world's classes, as the input of the class rows."""
 
     file: ClassVar[str] = "evidence.parquet"
@@ -135,14 +151,3 @@ class Evidence(Table):
     source: Text
     feature: Feature
     """Shape (N, D); each row is stored as its bytes, little endian."""
-
-    @classmethod
-    def cells(cls, folder: str | Path) -> NDArray[np.uint64]:
-        """Read the different cells of the photos with coordinates, rising; no feature is read.
-
-        Raises:
-            WorldError: If the table cannot be read.
-            ExtraNotInstalled: If DuckDB is absent.
-        """
-        query = "SELECT DISTINCT cell FROM source WHERE cell <> 0 ORDER BY cell"
-        return cls.query(folder, query)["cell"].astype(np.uint64)

@@ -70,17 +70,20 @@ def read_header(path: str | Path) -> dict[str, StoredTensor]:
     return dict(sorted(tensors, key=lambda item: item[1].offset_bytes))
 
 
-def read_tensor(path: str | Path, name: str) -> NDArray[np.floating]:
+def read_tensor(
+    path: str | Path, name: str, *, header: Mapping[str, StoredTensor] | None = None
+) -> NDArray[np.floating]:
     """Map one tensor into memory, read-only; its values are read when they are used.
 
     Args:
         path: A ``.safetensors`` file.
         name: Name of the tensor.
+        header: What :func:`read_header` says of the file, where it is known already.
 
     Raises:
         WorldError: If the file has no such tensor, or its type is not a float of numpy.
     """
-    header = read_header(path)
+    header = header or read_header(path)
     if name not in header:
         raise WorldError(
             f"{path}: has no tensor {name!r}; it has {len(header)}, the first "
@@ -98,7 +101,12 @@ def read_tensor(path: str | Path, name: str) -> NDArray[np.floating]:
 
 
 def read_rows(
-    path: str | Path, name: str, index_K: NDArray[np.integer], *, axis: int = 0
+    path: str | Path,
+    name: str,
+    index_K: NDArray[np.integer],
+    *,
+    axis: int = 0,
+    header: Mapping[str, StoredTensor] | None = None,
 ) -> NDArray[np.floating]:
     """Read some rows of a tensor, in the order asked for, without reading the others.
 
@@ -107,6 +115,7 @@ def read_rows(
         name: Name of the tensor.
         index_K: Rows to read, each in [0, size of the axis). Shape (K,).
         axis: 0 for rows, 1 for columns, -1 for the last axis.
+        header: As in :func:`read_tensor`.
 
     Returns:
         A copy with K entries along ``axis``.
@@ -115,7 +124,7 @@ def read_rows(
         WorldError: If the file has no such tensor.
     """
     # Not numpy.take: it copies the whole tensor first where that is not aligned in the file.
-    tensor = np.moveaxis(read_tensor(path, name), axis, 0)
+    tensor = np.moveaxis(read_tensor(path, name, header=header), axis, 0)
     return np.ascontiguousarray(np.moveaxis(tensor[index_K], 0, axis))
 
 

@@ -48,9 +48,8 @@ def package(world, place, path, **how):
 def packages(world, tmp_path_factory):
     folder = tmp_path_factory.mktemp("packages")
     how = {"experts": "frequency:4"}
-    lions = {"exclude": ["Loxodonta africana"]}
     return [
-        package(world, SERENGETI, folder / "serengeti.homerange", **how, **lions),
+        package(world, SERENGETI, folder / "serengeti.homerange", **how),
         package(world, CHICAGO, folder / "chicago.homerange", **how),
     ]
 
