@@ -103,7 +103,7 @@ def draw_figures(
 def _of_tables(world: World, table: SpeciesTable, choice: Choice | None) -> _Figures:
     """Draw what the tables of the world say."""
     here, everywhere = use_of(world, table.class_index_K), use_of(world)
-    kept = choose(world, table.class_index_K, choice) if choice else None
+    kept = choose(world, table.class_index_K, choice, use=here) if choice else None
     of_place = _validation_photos(world, table.class_index_K)
     of_world = _validation_photos(world, np.arange(len(world.labels)))
     panels = (f"the place\n{of_place}", f"the whole world\n{of_world}")

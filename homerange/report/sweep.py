@@ -87,7 +87,8 @@ def sweep(world: World, class_index: NDArray[np.integer], judge: Judge) -> Sweep
     Raises:
         WorldError: If the world has no experts or its tables cannot be read.
     """
-    every: Kept = {n: np.arange(len(x)) for n, x in use_of(world, class_index).tokens.items()}
+    use = use_of(world, class_index)
+    every: Kept = {n: np.arange(len(x)) for n, x in use.tokens.items()}
     experts = sum(map(len, every.values()))
     plan = _plan(exact=(world.path / Drops.file).is_file())
     known: dict[tuple[object, ...], Right] = {}
@@ -96,7 +97,7 @@ def sweep(world: World, class_index: NDArray[np.integer], judge: Judge) -> Sweep
 
         def add(percentile: float, choice: Choice) -> int:
             """Judge one choice and return how many experts it drops."""
-            kept = choose(world, class_index, choice)
+            kept = choose(world, class_index, choice, use=use)
             dropped = experts - sum(map(len, kept.values()))
             drops.append(
                 Drop(
