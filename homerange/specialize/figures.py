@@ -84,7 +84,7 @@ class Figures:
     """What was measured for a place."""
 
     rows: tuple[Row, Row, Row]
-    """The dense world; the dense world masked to the list; the package."""
+    """The world, called dense where it has no experts; it masked to the list; the package."""
     photos_on_list: int
     """Judged photos of species on the list, wherever taken."""
     photos_off_list: int
@@ -114,6 +114,7 @@ def measure(world: World, table: SpeciesTable, model: bytes) -> Figures:
     answers = answer(world, table, judged.feature_ND, full=full, cut=cut)
     world_bytes = world.graph_path.stat().st_size + world.weights_path.stat().st_size
     world_size, package_size = size_of(full, world_bytes), size_of(cut, len(model))
+    kind = "world with experts" if world.graph.experts else "dense world"
     located = not isinstance(table.place, SpeciesList)
     species_N = ~np.isin(judged.class_N, [world.labels.index(name) for name in world.outcomes])
     on_list_N = np.isin(judged.class_N, [row.class_index for row in table.species])
@@ -126,8 +127,8 @@ def measure(world: World, table: SpeciesTable, model: bytes) -> Figures:
 
     return Figures(
         rows=(
-            row("dense world", world_size, answers.dense_N),
-            row("dense world, masked to the list", world_size, answers.masked_N),
+            row(kind, world_size, answers.dense_N),
+            row(f"{kind}, masked to the list", world_size, answers.masked_N),
             row("this package", package_size, answers.package_N),
         ),
         photos_on_list=int(on_list_N.sum()),

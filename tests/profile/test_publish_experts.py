@@ -206,6 +206,8 @@ def test_a_package_with_fewer_experts_shows_the_levers_apart(world, tmp_path):
     assert f"{said}rule reroute)." in made.card
     assert "| experts dropped | 3 of 6 experts |" in made.card
     assert "this package: class rows cut, experts dropped" in made.card
+    assert made.figures.rows[0].name == "world with experts"
+    assert "dense world" not in made.card
     assert f"estimated: loss {figures.estimated_loss_rise:+.3f} a photo" in made.card
 
 
