@@ -21,14 +21,14 @@ from torch import Tensor, nn
 from homerange.data.manifest import Manifest
 from homerange.model.backbone import transformer_layers
 from homerange.model.checkpoint import CheckpointConfig
-from homerange.model.experts import ExpertMlp
+from homerange.model.experts import DropRule, ExpertMlp
 from homerange.model.network import SpeciesNetwork
 from homerange.profile.expert_sums import Sums, expert_layers, photo_keys
 from homerange.progress import progress
 from homerange.train.dataset import PlainPhotos, loader
 from homerange.world.expert_tables import Drops
 
-__all__ = ["exact_drops", "run_from"]
+__all__ = ["dropping", "exact_drops", "run_from"]
 
 BATCH = 64
 KEYS = ("class_index", "cell", "split", "layer", "expert")
@@ -52,14 +52,14 @@ def exact_drops(
     total = len(chosen) * (1 + sum(mlp.experts for mlp in layers.values()))
     with progress("drops", total, unit="answers") as step, torch.no_grad():
         for batch in loader(photos, batch_size=BATCH, workers=2):
-            known_B = batch.class_B >= 0
-            if not bool(known_B.any()):
+            known = batch.known
+            if len(known) == 0:
                 continue
-            class_B, photo_B = batch.class_B[known_B], batch.photo_B[known_B].numpy()
+            class_B, photo_B = known.class_B, known.photo_B.numpy()
             own = {"class_index": class_B.numpy().astype(np.int32)} | {
                 name: values[photo_B] for name, values in keys.items()
             }
-            x_B3HW = batch.pixels_B3HW[known_B].float() / 255
+            x_B3HW = known.pixels_B3HW.float() / 255
             for layer, expert, logits_BC in _answers(network, layers, x_B3HW):
                 sums.add(own | {"layer": layer, "expert": expert}, (), _judge(logits_BC, class_B))
                 step(len(class_B), f"layer {layer}")
@@ -100,7 +100,9 @@ def _answers(
             uses_B = (expert_BTK == expert).flatten(1).any(1)
             logits_BC = whole_BC.clone()
             if bool(uses_B.any()):
-                with _without(mlp, expert):
+                gone_E = ~mlp.kept_E
+                gone_E[expert] = True
+                with dropping(mlp, gone_E, mlp.drop_rule):
                     logits_BC[uses_B] = run_from(network, layer, x_BDPN[uses_B])
             yield layer, expert, logits_BC
 
@@ -135,15 +137,14 @@ def _inputs_of_layers(
 
 
 @contextmanager
-def _without(mlp: ExpertMlp, expert: int) -> Iterator[None]:
-    before = mlp.kept_E
-    dropped_E = ~before
-    dropped_E[expert] = True
-    mlp.drop(dropped_E, mlp.drop_rule)
+def dropping(mlp: ExpertMlp, dropped_E: Tensor, rule: DropRule) -> Iterator[None]:
+    """Behave as if some experts were gone while the context is open; as before afterwards."""
+    before = mlp.kept_E, mlp.drop_rule
+    mlp.drop(dropped_E, rule)
     try:
         yield
     finally:
-        mlp.kept_E = before
+        mlp.kept_E, mlp.drop_rule = before
 
 
 def run_from(network: SpeciesNetwork, layer: int, x_BDPN: Tensor) -> Tensor:

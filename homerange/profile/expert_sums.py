@@ -74,11 +74,11 @@ def expert_sums(
     with progress("experts", len(judged), unit="photos") as step, traced(layers) as traces:
         for batch in loader(photos, batch_size=BATCH, workers=2):
             step(len(batch) + len(batch.unreadable))
-            known_B = batch.class_B >= 0
-            if not bool(known_B.any()):
+            known = batch.known
+            if len(known) == 0:
                 continue
-            class_B, photo_B = batch.class_B[known_B], batch.photo_B[known_B].numpy()
-            _hand_back(network, batch.pixels_B3HW[known_B].float() / 255, class_B)
+            class_B, photo_B = known.class_B, known.photo_B.numpy()
+            _hand_back(network, known.pixels_B3HW.float() / 255, class_B)
             own = {"class_index": class_B.numpy().astype(np.int32)} | {
                 name: values[photo_B] for name, values in keys.items()
             }

@@ -10,7 +10,7 @@ Axes used in this file:
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Self
 
@@ -24,7 +24,7 @@ from homerange.model.backbone import transformer_layers
 from homerange.model.checkpoint import CheckpointConfig
 from homerange.model.experts import DropRule
 from homerange.model.network import SpeciesNetwork
-from homerange.profile.drops import run_from
+from homerange.profile.drops import dropping, run_from
 from homerange.profile.expert_sums import expert_layers
 from homerange.progress import progress
 from homerange.train.dataset import PlainPhotos, loader
@@ -71,13 +71,13 @@ def prepare(network: SpeciesNetwork, config: CheckpointConfig, photos: Manifest)
     ):
         for batch in loader(plain, batch_size=BATCH, workers=1):
             step(len(batch) + len(batch.unreadable))
-            known_B = batch.class_B >= 0
-            if not bool(known_B.any()):
+            known = batch.known
+            if len(known) == 0:
                 continue
-            network(batch.pixels_B3HW[known_B].float() / 255)
+            network(known.pixels_B3HW.float() / 255)
             entered.append(seen.pop())
-            classes.append(batch.class_B[known_B].numpy())
-            rows.append(batch.photo_B[known_B].numpy())
+            classes.append(known.class_B.numpy())
+            rows.append(known.photo_B.numpy())
     if not entered:
         return Prepared(first, torch.empty(0), np.empty(0, np.int64), np.empty(0, np.int64))
     return Prepared(first, torch.cat(entered), np.concatenate(classes), np.concatenate(rows))
@@ -126,13 +126,9 @@ def _only(
     network: SpeciesNetwork, kept: Mapping[int, NDArray[np.integer]], rule: DropRule
 ) -> Iterator[None]:
     layers = expert_layers(network)
-    before = {layer: (mlp.kept_E, mlp.drop_rule) for layer, mlp in layers.items()}
-    for layer, index_K in kept.items():
-        dropped_E = torch.ones(layers[layer].experts, dtype=torch.bool)
-        dropped_E[torch.from_numpy(np.asarray(index_K, np.int64))] = False
-        layers[layer].drop(dropped_E, rule)
-    try:
+    with ExitStack() as stack:
+        for layer, index_K in kept.items():
+            dropped_E = torch.ones(layers[layer].experts, dtype=torch.bool)
+            dropped_E[torch.from_numpy(np.asarray(index_K, np.int64))] = False
+            stack.enter_context(dropping(layers[layer], dropped_E, rule))
         yield
-    finally:
-        for layer, (kept_E, drop_rule) in before.items():
-            layers[layer].kept_E, layers[layer].drop_rule = kept_E, drop_rule

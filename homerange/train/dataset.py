@@ -57,6 +57,13 @@ class Batch:
     def __len__(self) -> int:
         return len(self.photo_B)
 
+    @property
+    def known(self) -> "Batch":
+        """The photos whose class the network knows."""
+        known_B = self.class_B >= 0
+        photos = (self.pixels_B3HW[known_B], self.class_B[known_B], self.photo_B[known_B])
+        return Batch(*photos, self.unreadable)
+
 
 Sample = tuple[Tensor, int, int]
 
