@@ -4,8 +4,10 @@ import dataclasses
 
 import torch
 from fakes import build_world
+from tiny_training import CLASSES, tiny_config
 from torch import nn
 
+from homerange.model.checkpoint import CheckpointConfig, save_weights
 from homerange.model.experts import ExpertMlp, ExpertSpec
 from homerange.model.network import build_network
 from homerange.profile.export import export_graph
@@ -28,6 +30,31 @@ def expert_network(classes=5, *, seed=0, **shape):
             if module.top_k > 1:
                 nn.init.constant_(module.gate.log_tau, 1.5)
     return network
+
+
+def expert_checkpoint(folder, classes=CLASSES, *, seed=0, **shape):
+    """Write a checkpoint with such a network, for photos of 32 pixels.
+
+    Returns:
+        Its config and the network.
+    """
+    folder.mkdir()
+    config = expert_config(classes, **shape)
+    config.write(folder)
+    network = expert_network(len(classes), seed=seed, **shape)
+    save_weights(network, folder)
+    return config, network
+
+
+def expert_config(classes=CLASSES, **shape):
+    """The config of that checkpoint."""
+    return CheckpointConfig(
+        backbone="mobilevitv2_050",
+        head="plain",
+        classes=classes,
+        preprocessing=tiny_config(input_px=32).preprocessing,
+        experts=ExpertSpec(**shape),
+    )
 
 
 def expert_world(folder, *, classes=5, input_px=32, seed=0, rule="reroute", **shape):

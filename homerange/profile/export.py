@@ -17,7 +17,7 @@ from pathlib import Path
 
 import onnx
 import torch
-from onnx import ModelProto, TensorProto, numpy_helper
+from onnx import ModelProto, numpy_helper
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -25,7 +25,7 @@ from homerange.model.backbone import transformer_layers
 from homerange.model.experts import ExpertMlp
 from homerange.model.network import SpeciesNetwork, pixels_to_input
 from homerange.specialize.expert_graph import expert_nodes
-from homerange.specialize.graph import replace_nodes
+from homerange.specialize.graph import point_at, replace_nodes
 from homerange.world.description import ExpertLayer
 from homerange.world.weights import read_header
 
@@ -202,10 +202,4 @@ def _point_at_weights(model: ModelProto, weights: Path) -> None:
     for initializer in model.graph.initializer:
         if initializer.name not in stored:
             continue  # a constant of the graph, such as the 255 of the normalisation
-        place = stored[initializer.name]
-        initializer.ClearField("raw_data")
-        initializer.data_location = TensorProto.EXTERNAL
-        facts = {"location": weights.name, "offset": place.offset_bytes, "length": place.size_bytes}
-        for key, value in facts.items():
-            entry = initializer.external_data.add()
-            entry.key, entry.value = key, str(value)
+        point_at(initializer, weights, stored[initializer.name])

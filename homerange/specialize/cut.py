@@ -23,7 +23,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from homerange.errors import WorldError
 from homerange.specialize.expert_graph import Nodes, expert_nodes
-from homerange.specialize.graph import find_class_rows, load_graph, replace_nodes
+from homerange.specialize.graph import find_class_rows, load_graph, point_at, replace_nodes
 from homerange.world.description import DropRule, ExpertLayer
 from homerange.world.weights import StoredTensor, read_header, read_rows
 from homerange.world.world import World
@@ -69,9 +69,10 @@ def cut_world(
         _check_experts(layer, index_K)
         _cut_layer(model.graph, layer, index_K, world.graph.drop_rule)
         kept |= _rows_of_experts(layer, index_K, world.graph.drop_rule)
-    _declare_means(model.graph, world)
+    header = read_header(world.weights_path)
+    _declare_means(model.graph, world, header)
     _check_layers(world, experts or {})
-    _embed(model.graph, world.weights_path, kept)
+    _embed(model.graph, world.weights_path, header, kept)
     _declare_output(model.graph, world.graph.output, len(class_index_K))
     _forget_the_exporter(model)
     try:
@@ -155,39 +156,34 @@ def _rows_of_experts(
     return {f"{layer.prefix}.{n}": _Rows(rows, 0, layer.experts) for n, rows in kept.items()}
 
 
-def _declare_means(graph: onnx.GraphProto, world: World) -> None:
+def _declare_means(
+    graph: onnx.GraphProto, world: World, header: Mapping[str, StoredTensor]
+) -> None:
     """Declare the mean answers that the rule ``mean`` takes: the world's graph has no use for them.
 
     Raises:
         WorldError: If the weights file lacks them.
     """
     used = {name for node in graph.node for name in node.input}
-    stored = read_header(world.weights_path)
     for name in (f"{layer.prefix}.mean_ED" for layer in world.graph.experts):
         if name not in used:
             continue
-        if name not in stored:
+        if name not in header:
             raise WorldError(
                 f"{world.weights_path}: has no tensor {name!r}, which the drop rule mean takes. "
                 "Publish the world again"
             )
-        tensor = TensorProto(
-            name=name,
-            dims=stored[name].shape,
-            data_type=TensorProto.FLOAT,
-            data_location=TensorProto.EXTERNAL,
-        )
-        facts = {
-            "location": world.weights_path.name,
-            "offset": stored[name].offset_bytes,
-            "length": stored[name].size_bytes,
-        }
-        for key, value in facts.items():
-            tensor.external_data.add(key=key, value=str(value))
+        tensor = TensorProto(name=name, dims=header[name].shape, data_type=TensorProto.FLOAT)
+        point_at(tensor, world.weights_path, header[name])
         graph.initializer.append(tensor)
 
 
-def _embed(graph: onnx.GraphProto, weights_path: Path, kept: Mapping[str, _Rows]) -> None:
+def _embed(
+    graph: onnx.GraphProto,
+    weights_path: Path,
+    header: Mapping[str, StoredTensor],
+    kept: Mapping[str, _Rows],
+) -> None:
     """Put all weights into the graph that it uses, of classes and experts only the kept rows."""
     used = {name for node in graph.node for name in node.input}
     external = list(_external(graph, weights_path))
@@ -197,7 +193,6 @@ def _embed(graph: onnx.GraphProto, weights_path: Path, kept: Mapping[str, _Rows]
             f"the graph does not take {', '.join(elsewhere)} from {weights_path.name}; every "
             "float weight of a world lies there. Publish the world again"
         )
-    header = read_header(weights_path)
     for tensor, offset, length in external:
         if tensor.name not in kept:
             _fill(tensor, weights_path, offset, length)

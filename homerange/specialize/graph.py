@@ -9,6 +9,7 @@ Axes used in this file:
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # no stubs
@@ -17,9 +18,10 @@ from onnx import helper
 from homerange.errors import WorldError
 from homerange.specialize.expert_graph import Nodes
 from homerange.world.description import Graph
+from homerange.world.weights import StoredTensor
 from homerange.world.world import World
 
-__all__ = ["ClassRows", "find_class_rows", "load_graph", "replace_nodes"]
+__all__ = ["ClassRows", "find_class_rows", "load_graph", "point_at", "replace_nodes"]
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,15 @@ def replace_nodes(graph: onnx.GraphProto, old: set[str], new: Nodes) -> None:
     del graph.node[:], graph.initializer[:]
     graph.node.extend(nodes)
     graph.initializer.extend(tensors)
+
+
+def point_at(tensor: onnx.TensorProto, weights: Path, stored: StoredTensor) -> None:
+    """Make a tensor take its values from where they lie in a weights file beside the graph."""
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    facts = {"location": weights.name, "offset": stored.offset_bytes, "length": stored.size_bytes}
+    for key, value in facts.items():
+        tensor.external_data.add(key=key, value=str(value))
 
 
 def _product(graph: onnx.GraphProto, weight: str) -> tuple[onnx.NodeProto, int]:

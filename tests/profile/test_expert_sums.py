@@ -1,19 +1,17 @@
 """Routing, edges, scores and drops: equal to slow counts, and exact where they say so."""
 
 import copy
-import dataclasses
 
 import numpy as np
 import pytest
 import torch
-from tiny_training import CLASSES, tiny_config, tiny_manifest
-from tiny_world import expert_network
+from tiny_training import CLASSES, tiny_manifest
+from tiny_world import expert_config, expert_network
 from torch.nn import functional
 
 from homerange.data.manifest import Manifest
 from homerange.model.backbone import transformer_layers
-from homerange.model.checkpoint import CheckpointConfig
-from homerange.model.experts import ExpertMlp, ExpertSpec
+from homerange.model.experts import ExpertMlp
 from homerange.profile.drops import exact_drops, run_from
 from homerange.profile.expert_sums import expert_layers, expert_sums
 from homerange.profile.routing import edges_between, first_order, on_the_map, traced
@@ -30,13 +28,7 @@ def judged(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def facts():
-    return CheckpointConfig(
-        backbone="mobilevitv2_050",
-        head="plain",
-        classes=CLASSES,
-        preprocessing=dataclasses.replace(tiny_config(input_px=32).preprocessing),
-        experts=ExpertSpec(**SPEC),
-    )
+    return expert_config(**SPEC)
 
 
 @pytest.fixture(scope="module")

@@ -1,17 +1,13 @@
 """The mean answers of experts: equal to a loop over tokens (law 5), and zero where none goes."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
-from tiny_training import CLASSES, tiny_config, tiny_manifest
-from tiny_world import expert_network
+from tiny_training import CLASSES, tiny_manifest
+from tiny_world import expert_config, expert_network
 from torch.nn import functional
 
 from homerange.data.manifest import Manifest
-from homerange.model.checkpoint import CheckpointConfig
-from homerange.model.experts import ExpertSpec
 from homerange.profile.expert_sums import expert_layers
 from homerange.profile.mean_answers import fill_mean_answers
 from homerange.train.dataset import PlainPhotos
@@ -25,13 +21,7 @@ def judged(tmp_path_factory):
 
 
 def facts(shape):
-    return CheckpointConfig(
-        backbone="mobilevitv2_050",
-        head="plain",
-        classes=CLASSES,
-        preprocessing=dataclasses.replace(tiny_config(input_px=32).preprocessing),
-        experts=ExpertSpec(**shape),
-    )
+    return expert_config(**shape)
 
 
 def inputs_of_layers(network, photos, rows):

@@ -1,6 +1,5 @@
 """A world with experts, from a checkpoint to a place that keeps some of them."""
 
-import dataclasses
 from typing import get_args
 
 import numpy as np
@@ -10,13 +9,12 @@ import torch
 from click.testing import CliRunner
 from fakes import SERENGETI
 from tiny_training import CLASSES, tiny_config, tiny_manifest
-from tiny_world import expert_network
+from tiny_world import expert_checkpoint
 
 from homerange.cli import main
 from homerange.data.manifest import Manifest
 from homerange.errors import ConfigError
 from homerange.model.checkpoint import CheckpointConfig, load_checkpoint, save_weights
-from homerange.model.experts import ExpertSpec
 from homerange.profile.expert_sums import expert_layers, expert_sums
 from homerange.profile.fold import fold_batch_norm
 from homerange.profile.mean_answers import fill_mean_answers
@@ -40,16 +38,7 @@ def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("published")
     manifest = tiny_manifest(folder, train=4, val=8, test=8)
     checkpoint = folder / "checkpoint"
-    checkpoint.mkdir()
-    config = CheckpointConfig(
-        backbone="mobilevitv2_050",
-        head="plain",
-        classes=CLASSES,
-        preprocessing=dataclasses.replace(tiny_config(input_px=32).preprocessing),
-        experts=ExpertSpec(**SPEC),
-    )
-    config.write(checkpoint)
-    save_weights(expert_network(len(CLASSES), **SPEC), checkpoint)
+    expert_checkpoint(checkpoint, **SPEC)
     publish(checkpoint, manifest, folder / "world", exact=1)
     return open_world(folder / "world")
 

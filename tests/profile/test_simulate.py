@@ -1,16 +1,12 @@
 """Several experts gone: the answers are those of the network that drops them, photo by photo."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
-from tiny_training import CLASSES, tiny_config, tiny_manifest
-from tiny_world import expert_network
+from tiny_training import CLASSES, tiny_manifest
+from tiny_world import expert_config, expert_network
 
 from homerange.data.manifest import Manifest
-from homerange.model.checkpoint import CheckpointConfig
-from homerange.model.experts import ExpertSpec
 from homerange.profile.expert_sums import expert_layers
 from homerange.profile.simulate import logits_without, prepare
 from homerange.train.dataset import PlainPhotos
@@ -28,13 +24,7 @@ def photos(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def facts():
-    return CheckpointConfig(
-        backbone="mobilevitv2_050",
-        head="plain",
-        classes=CLASSES[:-1],  # photos of the last one are not judged
-        preprocessing=dataclasses.replace(tiny_config(input_px=32).preprocessing),
-        experts=ExpertSpec(**SPEC),
-    )
+    return expert_config(CLASSES[:-1], **SPEC)  # photos of the last one are not judged
 
 
 @pytest.fixture(scope="module")

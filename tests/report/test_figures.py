@@ -1,7 +1,6 @@
 """The figures of a place, from a published world to files; and what stops them, in one line."""
 
 import csv
-import dataclasses
 import json
 import subprocess
 import sys
@@ -13,13 +12,11 @@ import pytest
 import torch
 from click.testing import CliRunner
 from fakes import build_world
-from tiny_training import CLASSES, tiny_config, tiny_manifest
-from tiny_world import expert_network
+from tiny_training import CLASSES, tiny_manifest
+from tiny_world import expert_checkpoint
 
 from homerange.cli import main
 from homerange.data.manifest import Manifest
-from homerange.model.checkpoint import CheckpointConfig, save_weights
-from homerange.model.experts import ExpertSpec
 from homerange.profile.expert_sums import expert_layers
 from homerange.profile.publish import publish
 from homerange.report.canvas import photos_text
@@ -33,28 +30,13 @@ NAMES = ("routing", "tokens", "curves", "methods")
 HERE = ("Equus quagga", "Panthera leo")
 
 
-def checkpoint_of(folder, *, seed=0):
-    """A checkpoint with random experts."""
-    folder.mkdir()
-    config = CheckpointConfig(
-        backbone="mobilevitv2_050",
-        head="plain",
-        classes=CLASSES,
-        preprocessing=dataclasses.replace(tiny_config(input_px=32).preprocessing),
-        experts=ExpertSpec(**SPEC),
-    )
-    config.write(folder)
-    network = expert_network(len(CLASSES), seed=seed, **SPEC)
-    save_weights(network, folder)
-    return folder, network, config
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A world with exact drops, and its figures for the Serengeti."""
     folder = tmp_path_factory.mktemp("made")
     manifest = tiny_manifest(folder, train=4, val=12, test=16)
-    checkpoint, network, config = checkpoint_of(folder / "checkpoint")
+    checkpoint = folder / "checkpoint"
+    config, network = expert_checkpoint(checkpoint, **SPEC)
     publish(checkpoint, manifest, folder / "world", exact=2)
     (folder / "photos" / "20.jpg").write_bytes(b"")  # a test photo of a lion breaks afterwards
     measured = ("--checkpoint", checkpoint, "--manifest", manifest)
@@ -240,7 +222,8 @@ def test_a_checkpoint_and_its_manifest_go_together(alone, made, tmp_path):
 
 
 def test_the_checkpoint_must_be_that_of_the_world(made, tmp_path):
-    other, *_ = checkpoint_of(tmp_path / "other", seed=1)
+    other = tmp_path / "other"
+    expert_checkpoint(other, seed=1, **SPEC)
     given = ("--checkpoint", other, "--manifest", made.manifest)
     error = the_error(figures(made.world, tmp_path / "out", *given))
     assert f"{other}: is not the checkpoint that {made.world} was published from" in error

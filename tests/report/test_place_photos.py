@@ -1,18 +1,14 @@
 """Photos of a place are answered by the rule of its world, with what only the world knows."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
 from tiny_training import tiny_config, tiny_manifest
-from tiny_world import expert_network, expert_world
+from tiny_world import expert_checkpoint, expert_world
 
 from homerange.data.manifest import Manifest
 from homerange.errors import CheckpointError
 from homerange.geo.place import SpeciesList
-from homerange.model.checkpoint import CheckpointConfig, save_weights
-from homerange.model.experts import ExpertSpec
 from homerange.profile.expert_sums import expert_layers
 from homerange.profile.simulate import logits_without
 from homerange.report.place_photos import place_photos
@@ -35,17 +31,7 @@ def made(tmp_path_factory):
 
 
 def checkpoint(folder, classes, **spec):
-    folder.mkdir()
-    shape = SPEC | spec
-    config = CheckpointConfig(
-        backbone="mobilevitv2_050",
-        head="plain",
-        classes=classes,
-        preprocessing=dataclasses.replace(tiny_config(input_px=32).preprocessing),
-        experts=ExpertSpec(**shape),
-    )
-    config.write(folder)
-    save_weights(expert_network(len(classes), **shape), folder)
+    expert_checkpoint(folder, classes, **(SPEC | spec))
     return folder
 
 
