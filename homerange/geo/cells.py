@@ -41,6 +41,7 @@ __all__ = [
     "cell_reach_km",
     "contains",
     "level_for_km",
+    "longest_diagonal_km",
     "mean_edge_km",
     "parse_cell",
     "to_path",
@@ -48,7 +49,9 @@ __all__ = [
 ]
 
 FINEST_LEVEL = 30
-MEAN_EDGE_OF_A_FACE_RAD = 1.459213746386106  # the S2 metric "average edge", quadratic projection
+# S2 metrics of the quadratic projection: "average edge" and "maximum diagonal".
+MEAN_EDGE_OF_A_FACE_RAD = 1.459213746386106
+LONGEST_DIAGONAL_OF_A_FACE_RAD = 2.438654594434021
 
 QUADRANT_OD = np.array([[0, 1, 3, 2], [0, 2, 3, 1], [3, 2, 0, 1], [3, 1, 0, 2]])
 DIGIT_OQ = np.argsort(QUADRANT_OD, axis=1)
@@ -186,6 +189,11 @@ def mean_edge_km(level: int) -> float:
     """
     _check_level(level)
     return math.ldexp(MEAN_EDGE_OF_A_FACE_RAD * EARTH_RADIUS_KM, -level)
+
+
+def longest_diagonal_km(ids_N: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """Give the longest diagonal that a cell of the same level has anywhere, in km, shape (N,)."""
+    return np.ldexp(LONGEST_DIAGONAL_OF_A_FACE_RAD * EARTH_RADIUS_KM, -cell_level(ids_N))
 
 
 def level_for_km(edge_km: float, coarsest: int = 0, finest: int = FINEST_LEVEL) -> int:

@@ -43,6 +43,10 @@ Kept = dict[int, NDArray[np.int64]]
 """Experts to keep by the number of their layer, rising."""
 UNITS = {"kB": 10**3, "MB": 10**6}
 OF_SPECIES = "split = 'val' AND class_index IN (SELECT unnest($classes::INTEGER[]))"
+USE_OF_SPECIES = (
+    "SELECT layer, expert, sum(tokens)::BIGINT AS tokens, sum(loss_rise) AS loss_rise, "
+    f"sum(answer_norm) AS answer_norm FROM source WHERE {OF_SPECIES} GROUP BY layer, expert"
+)
 EDGES_OF_SPECIES = (
     "SELECT layer, expert, next_expert, sum(tokens)::BIGINT AS tokens FROM source "
     f"WHERE {OF_SPECIES} GROUP BY layer, expert, next_expert"
@@ -78,21 +82,21 @@ def use_of(world: World, class_index: NDArray[np.integer] | None = None) -> Use:
         raise WorldError(f"{world.path}: a world without experts; there are none to choose from")
     classes = np.arange(len(world.labels)) if class_index is None else class_index
     given = {"classes": classes.tolist()}
-    routing = Routing.read(world.path, OF_SPECIES, given)
+    routing = Routing.query(world.path, USE_OF_SPECIES, given)
     edges = Edges.query(world.path, EDGES_OF_SPECIES, given)
 
-    def per_layer(values: NDArray[np.generic]) -> dict[int, NDArray[np.float64]]:
-        """Sum a column of the routing table by layer and expert."""
+    def per_layer(column: str) -> dict[int, NDArray[np.float64]]:
+        """Give a column of sums by layer, and zero to experts that no token visited."""
         found = {layer: np.zeros(experts) for layer, experts in layers.items()}
         for layer, sum_E in found.items():
-            own = routing.layer == layer
-            np.add.at(sum_E, routing.expert[own], values[own].astype(np.float64))
+            own = routing["layer"] == layer
+            sum_E[routing["expert"][own]] = routing[column][own]
         return found
 
     return Use(
-        tokens={n: values.astype(np.int64) for n, values in per_layer(routing.tokens).items()},
-        loss_rise=per_layer(routing.loss_rise),
-        answer_norm=per_layer(routing.answer_norm),
+        tokens={n: values.astype(np.int64) for n, values in per_layer("tokens").items()},
+        loss_rise=per_layer("loss_rise"),
+        answer_norm=per_layer("answer_norm"),
         edges={layer: _graph(edges, layer, layers[layer]) for layer in sorted(layers)[:-1]},
     )
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homerange.geo.cells import cell_centre
-from homerange.geo.place import Cell, Circle, distance_to_cells_km, votes
+from homerange.geo.place import Cell, Circle, overlaps, votes
 from homerange.geo.sphere import distance_km
 from homerange.world.tables import COUNT_BAND_FROM
 
@@ -56,7 +56,7 @@ def counts_for(
     cell_U, row_N = np.unique(cell_N[cell_N != 0], return_inverse=True)
     counts_N = np.zeros(len(cell_N), bool)
     # A cell holds many rows: what lies far away is ruled out once for all of them.
-    counts_N[cell_N != 0] = (distance_to_cells_km(place, cell_U) == 0)[row_N]
+    counts_N[cell_N != 0] = overlaps(place, cell_U)[row_N]
     near_N = counts_N.copy()
     counts_N[near_N] = votes(place, cell_N[near_N], uncertainty_km_N[near_N])
     return counts_N

@@ -15,7 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homerange.errors import PlaceError
-from homerange.geo.place import Cell, Circle, Place, SpeciesList, distance_to_cells_km
+from homerange.geo.place import (
+    Cell,
+    Circle,
+    Place,
+    SpeciesList,
+    distance_to_cells_km,
+    overlaps,
+)
 from homerange.specialize.names import classes_of, classes_to_add_and_drop
 from homerange.specialize.records import count_here, counts_for, distance_band
 from homerange.world.tables import COUNT_BANDS, Occurrence, count_band
@@ -119,7 +126,7 @@ def species_at(
 def _recorded(world: World, place: Circle | Cell, *, others: int) -> _Found:
     """Find the species with records that count; none is an error unless the user names others."""
     cells = Occurrence.cells(world.path)
-    near = cells[distance_to_cells_km(place, cells) == 0]
+    near = cells[overlaps(place, cells)]
     within = "cell IN (SELECT unnest($cells::UBIGINT[]))"
     table = Occurrence.read(world.path, within, {"cells": near.tolist()})
     class_N = _classes(world, table.species)

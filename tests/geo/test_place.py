@@ -10,13 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from homerange.errors import PlaceError
-from homerange.geo.cells import cell_centre, cell_ids, cell_reach_km, mean_edge_km, parse_cell
+from homerange.geo.cells import (
+    cell_centre,
+    cell_ids,
+    cell_reach_km,
+    longest_diagonal_km,
+    mean_edge_km,
+    parse_cell,
+)
 from homerange.geo.place import (
     DEFAULT_RADIUS_KM,
     Cell,
     Circle,
     SpeciesList,
     distance_to_cells_km,
+    overlaps,
     parse_at,
     place_from_json,
     read_species_list,
@@ -110,6 +118,41 @@ def test_outside_a_cell_the_distance_is_that_of_the_judge_from_the_centre_of_the
     want = [judge_distance_km(judge.id(), *centre) for centre in cell_centre(cells).tolist()]
     np.testing.assert_allclose(got, np.where(overlaps, 0, want), atol=1e-3)
     assert (got[-len(neighbours) :] > 0).all()
+
+
+@given(
+    lat=st.floats(-90, 90),
+    lon=st.floats(-180, 180),
+    radius_km=st.floats(0.001, 20_000),
+    level=st.integers(0, 12),
+)
+def test_what_overlaps_is_what_lies_at_no_distance(lat, lon, radius_km, level):
+    near = around(lat, lon, radius_km / EARTH_RADIUS_KM, 30)
+    cells = np.concatenate(
+        [cell_ids(near, level), ids(*(face << 61 | 1 << 60 for face in range(6)))]
+    )
+    for place in (Circle(lat, lon, radius_km), Cell(int(cells[0]))):
+        at_once = overlaps(place, cells)
+        np.testing.assert_array_equal(at_once, distance_to_cells_km(place, cells) == 0)
+        assert at_once[0] or isinstance(place, Circle)
+
+
+@pytest.mark.parametrize("level", [0, 1, 4, 8, 13])
+def test_the_longest_diagonal_is_that_of_the_judge(level):
+    cells = np.unique(cell_ids(around(0.0, 0.0, 10.0, 5000), level))
+    corners = [s2.S2Cell(s2.S2CellId(int(cell))) for cell in cells]
+    diagonal_km = [
+        max(
+            s2.S1Angle(cell.GetVertex(k), cell.GetVertex(k + 2)).radians() * EARTH_RADIUS_KM
+            for k in (0, 1)
+        )
+        for cell in corners
+    ]
+    longest_km = longest_diagonal_km(cells)
+    if level > 3:  # the metric is that of small cells; larger ones bend, so theirs are shorter
+        assert max(diagonal_km) == pytest.approx(longest_km[0], rel=0.03)
+    assert (np.array(diagonal_km) <= longest_km * (1 + 1e-9)).all()
+    assert (cell_reach_km(cells) <= longest_km).all()
 
 
 # Law: the dateline and the poles are places like any other
