@@ -4,8 +4,9 @@ The world has 5,089 classes and 64 experts of hidden width 2 in each of four lay
 and drawn tables (``bench/drawn_world.py``). Each place is a circle of 100 km around a random point
 on land: its species, ``first-order`` dropping half of the experts, the cut, its figures, card and
 package, in one process on one core, where no torch is loaded; the world is opened once, which is
-timed apart. Points where no species was recorded are counted. Beside it, for the five places with nearest to 300 species: bytes and time of a photo
-of the package and its controls, models taking turns, round by round.
+timed apart. Points where no species was recorded are counted. Beside it, for the five places with
+nearest to 300 species: bytes and time of a photo of the package and its controls, models taking
+turns, round by round.
 
 Writes ``bench/results/cut_places.json``. Run: ``python bench/cut_places.py``.
 """
