@@ -34,9 +34,9 @@ say "import"
 partly homerange import table "$photos/manifest.csv" -o "$out/manifest.parquet"
 homerange photos "$out/manifest.parquet" --split train -o "$out/train.csv"
 
-# 3. Train: at most about 7,000 photos are shown, so that it takes minutes; each of a few is shown up
+# 3. Train: at most about 6,000 photos are shown, so that it takes minutes; each of a few is shown up
 #    to 40 times. One epoch is the least, so with more photos it takes longer in proportion.
-shown=7000 px=160 expert_epochs=6
+shown=6000 px=160 expert_epochs=6
 [ -z "${QUICK:-}" ] || { shown=900 px=128 expert_epochs=1; }
 labelled=$(python -c 'import csv, sys
 print(sum(bool(row["species"]) for row in csv.DictReader(open(sys.argv[1]))))' "$out/train.csv")
