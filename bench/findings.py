@@ -146,6 +146,14 @@ class Hits:
         """Top-1 over seeds, places and photos."""
         return round(float(np.nanmean(self.hit_SPN)), 4)
 
+    def row(self) -> dict:
+        """Give accuracy, by seed too, and bytes, for the record."""
+        return {
+            "top1": self.mean(),
+            "top1_by_seed": [round(float(np.nanmean(s)), 4) for s in self.hit_SPN],
+            "mean_bytes": round(float(self.bytes_SP.mean())),
+        }
+
 
 def judged(world: World, test: Manifest, places) -> list:
     """Judge one network, once: its answers are kept beside its world."""
@@ -222,14 +230,7 @@ def hits(logits_NC, class_N, judged, answerable) -> NDArray[np.float32]:
 
 def summary(found: dict[str, Hits]) -> dict:
     """Give accuracy and bytes of each treatment, and the paired differences that judge levers."""
-    rows = {
-        name: {
-            "top1": h.mean(),
-            "top1_by_seed": [round(float(np.nanmean(s)), 4) for s in h.hit_SPN],
-            "mean_bytes": round(float(h.bytes_SP.mean())),
-        }
-        for name, h in found.items()
-    }
+    rows = {name: h.row() for name, h in found.items()}
     against = [pair for pair in comparisons(list(found)) if set(pair) <= set(found)]
     return {
         "rows": rows,

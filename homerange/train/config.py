@@ -32,6 +32,7 @@ POSITIVE = (
     "batch_size",
     "learning_rate",
     "views",
+    "place_radius_km",
     "teacher_px",
     "teacher_grid",
 )
@@ -41,6 +42,8 @@ NOT_NEGATIVE = (
     "warmup_epochs",
     "randaugment",
     "mixup",
+    "place_dropout",
+    "place_px",
     "labels_weight",
     "teacher_weight",
     "seed",
@@ -131,6 +134,19 @@ class TrainConfig:
     views: int = 8
     """With a teacher: crops of each photo whose teacher features are computed once and kept."""
 
+    place_dropout: float = 0.0
+    """Weight of the loss of the network cut for a place, another place in each step; 0 for none.
+    See ``homerange.train.places``."""
+
+    place_radius_km: float = 100.0
+    """Radius of these places."""
+
+    place_expert_share_min: float = 0.5
+    """Smallest share of the experts of a layer that such a place keeps."""
+
+    place_px: int = 0
+    """Side of the square that the cut network sees, in pixels; 0 for ``input_px``."""
+
     precision: Literal["auto", "32-true", "bf16-mixed"] = "32-true"
     """``auto`` takes bfloat16 where the processor computes it in hardware, else 32 bit."""
 
@@ -161,7 +177,7 @@ class TrainConfig:
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be 0 or more")
         shares = ("warmup_from", "final_rate", "crop_scale_min", "erase", "label_smoothing")
-        for name in (*shares, "head_dropout"):
+        for name in (*shares, "head_dropout", "place_expert_share_min"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be between 0 and 1")
 
@@ -174,6 +190,11 @@ class TrainConfig:
             raise ConfigError(
                 f"teacher is {self.teacher!r} but teacher_weight is {self.teacher_weight}; "
                 "set both, or neither"
+            )
+        if self.place_dropout and (self.compile or not self.labels_weight):
+            raise ConfigError(
+                "place_dropout needs labels, and works with compile = false only: compiled code "
+                "does not tell which experts it took"
             )
         if (self.head == "none") != (self.labels_weight == 0):
             raise ConfigError(

@@ -5,6 +5,7 @@ All of it is inside one ``forward``, so that the engine may wrap it for many pro
 Axes used in this file:
     B  photos      H, W  pixels      C  classes      F  features of the teacher
     D  features    G  side of the grid at which features are compared
+    K  classes of a place
 """
 
 from collections.abc import Callable
@@ -16,7 +17,8 @@ from torch.nn import functional
 from homerange.model.backbone import feature_size
 from homerange.model.network import SpeciesNetwork
 from homerange.train.config import TrainConfig
-from homerange.train.losses import Mix, label_loss, teacher_loss
+from homerange.train.losses import Mix, draw_mix, label_loss, teacher_loss
+from homerange.train.places import ExpertUse, TrainingPlace, as_cut
 
 __all__ = ["Learner"]
 
@@ -32,16 +34,26 @@ class Learner(nn.Module):
         self.projection = (
             nn.Linear(feature_size(network.encoder), teacher_size) if teacher_size else None
         )
+        head = network.head
+        self.use = (
+            ExpertUse(network, len(head.classes.weight)) if config.place_dropout and head else None
+        )
         self._compiled: Callable[[Tensor], Tensor] | None = (
             torch.compile(network.maps, dynamic=False) if config.compile else None
         )
 
     def forward(
-        self, x_B3HW: Tensor, class_B: Tensor, teacher_BFGG: Tensor | None, mix: Mix
+        self,
+        x_B3HW: Tensor,
+        class_B: Tensor,
+        teacher_BFGG: Tensor | None,
+        mix: Mix,
+        place: TrainingPlace | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Return the loss, a scalar, and the logits (B, C), if the network has a head.
 
-        Photos without a label (class -1) take part in the teacher's loss only.
+        Photos without a label (class -1) take part in the teacher's loss only. With a place, the
+        loss of the network cut for it is added.
         """
         # Batches of validation differ in size, and each size would be compiled.
         maps = self._compiled if self._compiled and self.training else self.network.maps
@@ -59,4 +71,23 @@ class Learner(nn.Module):
         if self.config.labels_weight > 0 and (class_B >= 0).any():
             labels = label_loss(logits_BC, class_B, mix=mix, smoothing=self.config.label_smoothing)
             loss = loss + self.config.labels_weight * labels
+        if place is not None and self.use is not None:
+            self.use.count(class_B if mix.share >= 0.5 else class_B[mix.partner_B])
+            loss = loss + self.config.place_dropout * self._cut_loss(x_B3HW, class_B, place)
         return loss, logits_BC
+
+    def _cut_loss(self, x_B3HW: Tensor, class_B: Tensor, place: TrainingPlace) -> Tensor:
+        """Return the loss on labels of the network cut for a place, on its photos of the batch."""
+        assert self.use is not None
+        class_K = place.class_K.to(class_B.device)
+        here_B = torch.isin(class_B, class_K)
+        if not here_B.any():
+            return x_B3HW.new_zeros(())
+        x_B3HW = x_B3HW[here_B]
+        if px := self.config.place_px:
+            x_B3HW = functional.interpolate(x_B3HW, (px, px), mode="bilinear", antialias=True)
+        with as_cut(self.network, self.use.kept(place)):
+            logits_BK = self.network(x_B3HW)[:, class_K]
+        target_B = torch.searchsorted(class_K, class_B[here_B])
+        unmixed = draw_mix(len(target_B), alpha=0, seed=(0,))
+        return label_loss(logits_BK, target_B, mix=unmixed, smoothing=self.config.label_smoothing)

@@ -36,6 +36,7 @@ from homerange.train.dataset import (
 )
 from homerange.train.learner import Learner
 from homerange.train.losses import draw_mix
+from homerange.train.places import TrainingPlaces
 from homerange.train.schedule import rate_factor
 from homerange.train.teacher import TeacherFeatures
 
@@ -47,12 +48,14 @@ STATE = "training_state.pt"
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Photos to learn from, photos to select on, and the teacher's features of both."""
+    """Photos to learn from, photos to select on, the teacher's features of both, and places."""
 
     train: TrainingPhotos
     val: PlainPhotos
     train_teacher: TeacherFeatures | None
     val_teacher: TeacherFeatures | None
+    places: TrainingPlaces | None = None
+    """Places to train for as well; none without ``place_dropout``."""
 
 
 @dataclass
@@ -207,8 +210,11 @@ class _Run:
         numbers = (config.seed, self.state.step, self.fabric.global_rank)
         mix = draw_mix(len(batch), alpha=config.mixup, seed=numbers)
         inputs = _inputs(self.fabric, batch, self.data.train_teacher, self.data.train.view)
+        places = self.data.places
+        # The same place in all processes.
+        place = places.draw((config.seed, self.state.step, 2)) if places else None
         with seeded(*numbers):  # fixes dropout
-            loss, _ = self.wrapped(*inputs, mix)
+            loss, _ = self.wrapped(*inputs, mix, place)
         self.fabric.backward(weight * loss)
         self.optimizer.step()
         self.optimizer.zero_grad()

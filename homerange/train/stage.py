@@ -24,6 +24,7 @@ from homerange.train.dataset import PlainPhotos, TrainingPhotos, Unreadable
 from homerange.train.engine import make_fabric
 from homerange.train.learner import Learner
 from homerange.train.loop import STATE, TrainingData, fit, read_state
+from homerange.train.places import TrainingPlaces
 from homerange.train.teacher import TeacherFeatures, teacher_features
 
 __all__ = ["Stage", "Trained", "sha256_of", "train_stage"]
@@ -100,6 +101,7 @@ def train_stage(
         PlainPhotos(val, classes, config.preprocessing),
         train_teacher,
         val_teacher,
+        _places(train, classes, config),
     )
     unreadable = fit(fabric, learner, data, output, resume=resume)
     return Trained(output, classes, len(train), unreadable, fabric.is_global_zero)
@@ -145,6 +147,19 @@ def _teach(
         return known, None
     held = teacher_features(val, config, folder, plain=True, device=device)
     return known, replace(held, mean_F=known.mean_F, std_F=known.std_F)
+
+
+def _places(
+    train: Manifest, classes: tuple[str, ...], config: TrainConfig
+) -> TrainingPlaces | None:
+    if not config.place_dropout:
+        return None
+    return TrainingPlaces(
+        train,
+        classes,
+        radius_km=config.place_radius_km,
+        expert_share_min=config.place_expert_share_min,
+    )
 
 
 def _checkpoint_config(
