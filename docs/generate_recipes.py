@@ -86,11 +86,11 @@ def _table(
 
 
 def meanings(config: type[TrainConfig]) -> dict[str, str]:
-    """Return the docstring under each field that has one, on one line."""
-    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(config))).body
-    assert isinstance(tree, ast.ClassDef)
+    """Return the docstring under each field that has one, on one line; those of its bases too."""
     found = {}
-    for field, text in itertools.pairwise(tree.body):
+    bases = [base for base in config.__mro__ if dataclasses.is_dataclass(base)]
+    lines = (ast.parse(textwrap.dedent(inspect.getsource(base))).body[0] for base in bases)
+    for field, text in (pair for base in lines for pair in itertools.pairwise(base.body)):
         if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
             assert isinstance(field.target, ast.Name)
             assert isinstance(text.value, ast.Constant)
