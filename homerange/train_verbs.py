@@ -59,6 +59,57 @@ def train_dense(
     _tell(trained)
 
 
+@train.command("location")
+@click.argument("manifest", type=FILE)
+@click.option("-o", "--output", type=FILE, required=True, help="Folder of the checkpoint.")
+@click.option(
+    "--from", "from_checkpoint", type=FILE, required=True, help="The checkpoint to go on from."
+)
+@click.option(
+    "--encoder", type=FILE, required=True, help="Location encoder: a .pth.tar of TorchSpatial."
+)
+@click.option(
+    "--recipe",
+    default="small-location",
+    show_default=True,
+    help="paper-location, small-location or a file.",
+)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one setting.")
+@click.option("--resume", is_flag=True, help="Go on where an interrupted training stopped.")
+def train_location(
+    manifest: Path,
+    output: Path,
+    from_checkpoint: Path,
+    encoder: Path,
+    recipe: str,
+    settings: Sequence[str],
+    resume: bool,
+) -> None:
+    """Fine-tune a checkpoint, dense or with experts, supervised by where photos were taken.
+
+    Photos and places of one species are drawn together inside the network. Nothing of the location
+    encoder stays: the checkpoint needs no place to run.
+
+    \b
+    homerange train location manifest.parquet --from checkpoint --encoder e.pth.tar -o located
+    homerange train location m.parquet --from ck --encoder e -o lo --set location_layers=last-two
+    """
+    from homerange.train.location import train_location as run
+    from homerange.train.location_config import LocationConfig
+
+    config = LocationConfig.read(recipe, settings)
+    with _says_how_to_go_on(output):
+        trained = run(
+            manifest,
+            output,
+            config,
+            from_checkpoint=from_checkpoint,
+            encoder=encoder,
+            resume=resume,
+        )
+    _tell(trained)
+
+
 @train.command("experts")
 @click.argument("manifest", type=FILE)
 @click.option("-o", "--output", type=FILE, required=True, help="Folder of the checkpoint.")

@@ -5,6 +5,7 @@ All of it is inside one ``forward``, so that the engine may wrap it for many pro
 Axes used in this file:
     B  photos      H, W  pixels      C  classes      F  features of the teacher
     D  features    G  side of the grid at which features are compared
+    P  features of the location encoder
 """
 
 from collections.abc import Callable
@@ -15,16 +16,25 @@ from torch.nn import functional
 
 from homerange.model.backbone import feature_size
 from homerange.model.network import SpeciesNetwork
+from homerange.model.pre_mlp import pre_mlp_tokens
 from homerange.train.config import TrainConfig
+from homerange.train.contrast import LocationLoss
 from homerange.train.losses import Mix, label_loss, teacher_loss
 
 __all__ = ["Learner"]
 
 
 class Learner(nn.Module):
-    """A network, and a projection to the teacher's features where there is a teacher."""
+    """A network, and what is to be thrown away: projections to a teacher and of places."""
 
-    def __init__(self, network: SpeciesNetwork, config: TrainConfig, *, teacher_size: int) -> None:
+    def __init__(
+        self,
+        network: SpeciesNetwork,
+        config: TrainConfig,
+        *,
+        teacher_size: int,
+        location: LocationLoss | None = None,
+    ) -> None:
         """Join them; ``teacher_size`` is F, or 0 without a teacher."""
         super().__init__()
         self.network = network
@@ -32,21 +42,25 @@ class Learner(nn.Module):
         self.projection = (
             nn.Linear(feature_size(network.encoder), teacher_size) if teacher_size else None
         )
+        self.location = location
         self._compiled: Callable[[Tensor], Tensor] | None = (
             torch.compile(network.maps, dynamic=False) if config.compile else None
         )
 
     def forward(
-        self, x_B3HW: Tensor, class_B: Tensor, teacher_BFGG: Tensor | None, mix: Mix
+        self,
+        x_B3HW: Tensor,
+        class_B: Tensor,
+        teacher_BFGG: Tensor | None,
+        mix: Mix,
+        place_BP: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Return the loss, a scalar, and the logits (B, C), if the network has a head.
 
-        Photos without a label (class -1) take part in the teacher's loss only.
+        Photos without a label (class -1) take part in the teacher's loss only. Without places, as
+        on validation photos, there is no location loss.
         """
-        # Batches of validation differ in size, and each size would be compiled.
-        maps = self._compiled if self._compiled and self.training else self.network.maps
-        map_BDHW = maps(mix.blend(x_B3HW))
-        loss = map_BDHW.new_zeros(())
+        map_BDHW, loss = self._encode(mix.blend(x_B3HW), class_B, mix, place_BP)
         if self.projection is not None and teacher_BFGG is not None:
             ours_BDGG = functional.adaptive_avg_pool2d(map_BDHW, teacher_BFGG.shape[2])
             projected_BFGG = self.projection(ours_BDGG.movedim(1, 3)).movedim(3, 1)
@@ -60,3 +74,18 @@ class Learner(nn.Module):
             labels = label_loss(logits_BC, class_B, mix=mix, smoothing=self.config.label_smoothing)
             loss = loss + self.config.labels_weight * labels
         return loss, logits_BC
+
+    def _encode(
+        self, x_B3HW: Tensor, class_B: Tensor, mix: Mix, place_BP: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the maps of photos, and the loss of what happens on the way to them."""
+        if self.location is None or place_BP is None:
+            # Batches of validation differ in size, and each size would be compiled.
+            maps = self._compiled if self._compiled and self.training else self.network.maps
+            map_BDHW = maps(x_B3HW)
+            return map_BDHW, map_BDHW.new_zeros(())
+        with pre_mlp_tokens(self.network.encoder, self.location.layers) as token_BTD:
+            map_BDHW = self.network.maps(x_B3HW)
+        place_BP, class_B = mix.dominant(place_BP), mix.dominant(class_B)
+        loss: Tensor = self.location(token_BTD, place_BP, class_B)
+        return map_BDHW, loss

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny_encoder import SMALL, torchspatial_file
 from torch.nn import functional
 
 from homerange.errors import CheckpointError, ConfigError, CoordinateError
@@ -14,7 +15,6 @@ from homerange.model.torchspatial import load_torchspatial
 
 REAL = Path(__file__).parents[3] / "shared/weights/space2vec_grid_yfcc.pth.tar"
 PLACES = np.array([[0.39, 36.87], [-16.8, 179.98], [90.0, 0.0], [41.88, -87.63]])
-SMALL = LocationSpec(space2vec=Space2Vec(scales=4), hidden=12, features=6)
 
 
 def by_formula(state, latlon_N2, *, scales):
@@ -27,36 +27,6 @@ def by_formula(state, latlon_N2, *, scales):
     x_NH = x_NH * state["layers.0.layernorm.weight"] + state["layers.0.layernorm.bias"]
     y_ND = x_NH @ state["layers.1.linear.weight"].T + state["layers.1.linear.bias"]
     return torch.where(y_ND > 0, y_ND, 0.2 * y_ND)
-
-
-def of_torchspatial(path, spec=SMALL, *, wrapped=False, prefix="", **changes):
-    """Write a file as TorchSpatial writes it, for an encoder with random weights."""
-    torch.manual_seed(3)
-    encoder = LocationEncoder(spec)
-    tensors = {f"spa_enc.{name}": tensor for name, tensor in encoder.state_dict().items()}
-    state = {**tensors, "class_emb.weight": torch.ones(5, spec.features)}
-    if wrapped:
-        state = {f"loc_enc.{name}": tensor for name, tensor in state.items()} | tensors
-        state["img_dec.weight"] = torch.ones(spec.features, 9)
-    params = {
-        "spa_enc_type": "Space2Vec-grid",
-        "frequency_num": spec.space2vec.scales,
-        "freq_init": "geometric",
-        "min_radius": 0.005,
-        "max_radius": 360.0,
-        "num_hidden_layer": spec.hidden_layers,
-        "hidden_dim": spec.hidden,
-        "num_filts": spec.features,
-        "spa_f_act": "leakyrelu",
-        "use_layn": True,
-        "skip_connection": True,
-        "dropout": 0.5,
-        "device": "cuda:2",
-    }
-    params = {name: value for name, value in (params | changes).items() if value is not None}
-    state = {f"{prefix}{name}": tensor for name, tensor in state.items()}
-    torch.save({"epoch": 1, "state_dict": state, "optimizer": {}, "params": params}, path)
-    return encoder.eval()
 
 
 def test_the_encoder_is_its_formula():
@@ -110,7 +80,7 @@ def test_a_shape_that_cannot_be_built_is_refused(wrong, message):
 
 
 def test_a_file_of_torchspatial_gives_its_encoder(tmp_path):
-    expected = of_torchspatial(tmp_path / "a.pth.tar")
+    expected = torchspatial_file(tmp_path / "a.pth.tar")
     found = load_torchspatial(tmp_path / "a.pth.tar")
     assert torch.equal(found.embed(PLACES), expected.embed(PLACES))
     assert not found.training
@@ -118,13 +88,13 @@ def test_a_file_of_torchspatial_gives_its_encoder(tmp_path):
 
 @pytest.mark.parametrize("how", [{"wrapped": True}, {"prefix": "module."}])
 def test_so_does_one_that_was_wrapped(tmp_path, how):
-    expected = of_torchspatial(tmp_path / "a.pth.tar", **how)
+    expected = torchspatial_file(tmp_path / "a.pth.tar", **how)
     found = load_torchspatial(tmp_path / "a.pth.tar")
     assert torch.equal(found.embed(PLACES), expected.embed(PLACES))
 
 
 def test_an_encoder_that_is_only_inside_the_wrapping_is_found(tmp_path):
-    expected = of_torchspatial(tmp_path / "a.pth.tar", wrapped=True)
+    expected = torchspatial_file(tmp_path / "a.pth.tar", wrapped=True)
     loaded = torch.load(tmp_path / "a.pth.tar", weights_only=True)
     state = loaded["state_dict"]
     loaded["state_dict"] = {n: t for n, t in state.items() if not n.startswith("spa_enc.")}
@@ -135,14 +105,14 @@ def test_an_encoder_that_is_only_inside_the_wrapping_is_found(tmp_path):
 
 def test_theory_has_six_features_a_scale(tmp_path):
     spec = LocationSpec(space2vec=Space2Vec(encoding="theory", scales=4), hidden=12, features=6)
-    of_torchspatial(tmp_path / "a.pth.tar", spec, spa_enc_type="Space2Vec-theory")
+    torchspatial_file(tmp_path / "a.pth.tar", spec, spa_enc_type="Space2Vec-theory")
     assert load_torchspatial(tmp_path / "a.pth.tar").spec == spec
 
 
 def test_radii_that_params_lack_are_read_from_the_name(tmp_path):
     name = "model_inat_2017_Space2Vec-grid_inception_v3_0.0200_4_0.0100000_180.000_1_12_leakyrelu"
     path = tmp_path / f"{name}.pth.tar"
-    of_torchspatial(path, min_radius=None, max_radius=None)
+    torchspatial_file(path, min_radius=None, max_radius=None)
     space2vec = load_torchspatial(path).spec.space2vec
     assert (space2vec.min_radius_deg, space2vec.max_radius_deg) == (0.01, 180.0)
     other = path.rename(tmp_path / "renamed.pth.tar")
@@ -162,13 +132,13 @@ def test_radii_that_params_lack_are_read_from_the_name(tmp_path):
     ],
 )
 def test_a_file_that_does_not_fit_is_refused(tmp_path, changes, message):
-    of_torchspatial(tmp_path / "a.pth.tar", **changes)
+    torchspatial_file(tmp_path / "a.pth.tar", **changes)
     with pytest.raises(CheckpointError, match=message):
         load_torchspatial(tmp_path / "a.pth.tar")
 
 
 def test_a_tensor_that_nobody_knows_is_refused_by_name(tmp_path):
-    of_torchspatial(tmp_path / "a.pth.tar")
+    torchspatial_file(tmp_path / "a.pth.tar")
     loaded = torch.load(tmp_path / "a.pth.tar", weights_only=True)
     loaded["state_dict"]["time_enc.weight"] = torch.ones(1)
     torch.save(loaded, tmp_path / "a.pth.tar")
