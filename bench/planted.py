@@ -1,6 +1,6 @@
 """Does geography help where it is planted? Location stage, drops by place, any-subset training.
 
-    python bench/planted.py planets --seeds 0 1 2
+    python bench/planted.py space2vec.pth.tar planets --seeds 0 1 2
 
 Judges the networks of bench/planted_train.py on planets whose animals look different in each of 8
 regions, and on the same planets with the places of the photos shuffled, as a control. A place is a
@@ -53,11 +53,12 @@ METHODS = ("first-order", "frequency", "global", "random")
 def main() -> None:
     """Judge, write the record."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("encoder", type=Path, help="that of bench/planted_train.py")
     parser.add_argument("planets", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     arguments = parser.parse_args()
-    planets = [Planet(arguments.planets, seed) for seed in arguments.seeds]
+    planets = [Planet(arguments.planets, seed, arguments.encoder) for seed in arguments.seeds]
     photos = max(len(test_photos(planet, "planted")) for planet in planets)
     shape = (len(planets), len(PLACES), photos)
     found: dict[str, Hits] = {}

@@ -1,6 +1,6 @@
 """Train the networks of planted geography: planets whose animals look different in each region.
 
-    python bench/planted_train.py -o planets --seeds 0 1 2
+    python bench/planted_train.py space2vec.pth.tar -o planets --seeds 0 1 2
 
 Each seed draws a planet of 8 regions and writes its manifest twice: as planted, and with the places
 of its photos shuffled within each split, as a control. Stages, at 96 px, all of a chain for the
@@ -11,7 +11,8 @@ same number of photos:
     last  from there: dense or experts, each with and without any-subset training; and experts that
           are routed at random
 
-What no place enters into is trained once for both geographies. What is finished is not trained
+The location encoder is one of TorchSpatial's, trained on other species. What no place enters into is
+trained once for both geographies. What is finished is not trained
 again; about an hour on one core. Then: bench/planted.py.
 """
 
@@ -31,6 +32,8 @@ from homerange.train.config import TrainConfig
 from homerange.train.dense import train_dense
 from homerange.train.expert_config import ExpertConfig
 from homerange.train.experts import train_experts
+from homerange.train.location import train_location
+from homerange.train.location_config import LocationConfig
 
 SPECIES, PHOTOS_OF_SPECIES = 32, 30
 EPOCHS = {"base": 12, "then": 4, "last": 4}
@@ -63,13 +66,14 @@ NETWORKS = {
 def main() -> None:
     """Train what is not there yet."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("encoder", type=Path, help="location encoder, as TorchSpatial saves it")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--set", dest="settings", action="append", default=[])
     arguments = parser.parse_args()
     for seed in arguments.seeds:
-        planet = Planet(arguments.output, seed, arguments.settings)
+        planet = Planet(arguments.output, seed, arguments.encoder, arguments.settings)
         for name in arguments.networks:
             for geography in GEOGRAPHIES:
                 planet.network(name, geography)
@@ -78,8 +82,10 @@ def main() -> None:
 class Planet:
     """The networks of one seed, each in its folder; made when they are asked for."""
 
-    def __init__(self, output: Path, seed: int, settings: Sequence[str] = ()) -> None:
-        self.folder, self.seed = output / f"seed{seed}", seed
+    def __init__(
+        self, output: Path, seed: int, encoder: Path, settings: Sequence[str] = ()
+    ) -> None:
+        self.folder, self.seed, self.encoder = output / f"seed{seed}", seed, encoder
         self.settings = ["input_px=96", f"seed={seed}", *settings]
         if not self.manifest("shuffled").is_file():
             self._draw()
@@ -128,7 +134,14 @@ class Planet:
             folder, manifest = self.folder / "plain", self.manifest("planted")
             config = ExpertConfig.read("small-experts", self._of("then"))
             return once(folder, lambda: train_on(manifest, folder, config, base))
-        raise NotImplementedError
+        folder, manifest = self.folder / geography / "location", self.manifest(geography)
+        config = LocationConfig.read("small-location", [*self._of("then"), "batch_size=32"])
+        return once(
+            folder,
+            lambda: train_location(
+                manifest, folder, config, from_checkpoint=base, encoder=self.encoder
+            ),
+        )
 
     def _of(self, stage: str) -> list[str]:
         return [*self.settings, f"epochs={EPOCHS[stage]}"]

@@ -1,7 +1,6 @@
 """Write docs/recipes.md: every setting of a training. A test compares it with the file.
 
-The words are the docstrings under the fields of ``TrainConfig`` and ``ExpertConfig``, the values
-those of the recipes.
+The words are the docstrings under the fields of the configs, the values those of the recipes.
 Run: ``python docs/generate_recipes.py``
 """
 
@@ -15,13 +14,15 @@ from pathlib import Path
 
 from homerange.train.config import TrainConfig
 from homerange.train.expert_config import ExpertConfig
+from homerange.train.location_config import LocationConfig
 
 PAGE = Path(__file__).with_name("recipes.md")
 HEAD = """\
 # Recipes: the settings of a training
 
 Written by `python docs/generate_recipes.py` from `homerange/train/config.py`,
-`homerange/train/expert_config.py` and `homerange/train/recipes/`; do not edit.
+`homerange/train/location_config.py`, `homerange/train/expert_config.py` and
+`homerange/train/recipes/`; do not edit.
 
 A recipe is a TOML file: `key = value`, one setting a line. What it does not name has the default.
 An unknown key, a value of the wrong type and values that contradict each other are refused before
@@ -39,6 +40,13 @@ A dash means: as the default.
 """
 
 
+LOCATION = """\
+## The location stage
+
+`homerange train location` takes all settings above, but for `start`, whose place the checkpoint
+has, and these. `paper-location` is the paper's; `small-location` goes with `small-data`.
+"""
+
 EXPERTS = """\
 ## The expert stage
 
@@ -49,17 +57,17 @@ checkpoint has, and these. `paper-experts` is the paper's; `small-experts` goes 
 
 def page() -> str:
     """Return the whole page."""
-    dense, experts = _shipped(TrainConfig), _shipped(ExpertConfig)
+    stages = ((LOCATION, LocationConfig), (EXPERTS, ExpertConfig))
     shared = {field.name for field in dataclasses.fields(TrainConfig)}
-    own = {field.name for field in dataclasses.fields(ExpertConfig)} - shared
-    return "\n".join(
-        [
-            HEAD,
-            *_table(TrainConfig, shared, dense | experts),
-            EXPERTS,
-            *_table(ExpertConfig, own, experts),
-        ]
-    )
+    recipes = [_shipped(config) for config in (TrainConfig, *(config for _, config in stages))]
+    parts = [
+        HEAD,
+        *_table(TrainConfig, shared, {k: v for part in recipes for k, v in part.items()}),
+    ]
+    for (words, config), shipped in zip(stages, recipes[1:], strict=True):
+        own = {field.name for field in dataclasses.fields(config)} - shared
+        parts += [words, *_table(config, own, shipped)]
+    return "\n".join(parts)
 
 
 def _shipped(config: type[TrainConfig]) -> dict[str, TrainConfig]:
@@ -86,11 +94,11 @@ def _table(
 
 
 def meanings(config: type[TrainConfig]) -> dict[str, str]:
-    """Return the docstring under each field that has one, on one line."""
-    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(config))).body
-    assert isinstance(tree, ast.ClassDef)
+    """Return the docstring under each field that has one, on one line; those of its bases too."""
     found = {}
-    for field, text in itertools.pairwise(tree.body):
+    bases = [base for base in config.__mro__ if dataclasses.is_dataclass(base)]
+    lines = (ast.parse(textwrap.dedent(inspect.getsource(base))).body[0] for base in bases)
+    for field, text in (pair for base in lines for pair in itertools.pairwise(base.body)):
         if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
             assert isinstance(field.target, ast.Name)
             assert isinstance(text.value, ast.Constant)

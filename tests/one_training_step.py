@@ -1,45 +1,58 @@
 """One step of the real training loop, for one process or several; keeps the gradient it made.
 
 Batch norm is frozen, because each process would see the statistics of its own photos only, and
-dropout and mixup are off. Run by ``torchrun`` with a folder that holds ``manifest.parquet``.
+dropout and mixup are off. With places it is a step of the location stage. Run by ``torchrun`` with
+a folder that holds ``manifest.parquet``.
 """
 
 import sys
 from pathlib import Path
 
 import torch
-from tiny_training import CLASSES, tiny_config
+from tiny_training import CLASSES, tiny_config, tiny_location_config
 from torch import nn
 
 from homerange.data.manifest import Manifest
+from homerange.geo.space2vec import Space2Vec
+from homerange.model.location import LocationEncoder, LocationSpec
 from homerange.model.network import build_network
 from homerange.train import loop
 from homerange.train.augment import seeded
+from homerange.train.contrast import LocationLoss
 from homerange.train.dataset import PlainPhotos, TrainingPhotos
 from homerange.train.dense import train_dense
 from homerange.train.engine import make_fabric
 from homerange.train.learner import Learner
+from homerange.train.location import places_of
 
-CONFIG = tiny_config(epochs=1, batch_size=8, mixup=0.0, head_dropout=0.0, input_px=32)
+PLAIN = {"epochs": 1, "batch_size": 8, "mixup": 0.0, "head_dropout": 0.0, "input_px": 32}
+CONFIG = tiny_config(**PLAIN)
+LOCATED = tiny_location_config(**PLAIN, location_dropout=0.0, location_weight=1.0)
+ENCODER = LocationSpec(space2vec=Space2Vec(scales=4), hidden=12, features=6)
 
 
-def gradient_of_one_step(manifest, folder):
+def gradient_of_one_step(manifest, folder, *, places=False):
     """Train one step on eight photos, shared by all processes.
 
     Returns:
         The gradient of each parameter by its name.
     """
-    fabric = make_fabric(CONFIG)
-    with seeded(CONFIG.seed):
-        network = build_network(classes=len(CLASSES), dropout=CONFIG.head_dropout)
-        learner = Learner(network, CONFIG, teacher_size=0)
-    freeze_batch_norm(learner)
+    config = LOCATED if places else CONFIG
+    fabric = make_fabric(config)
     photos = Manifest.read(manifest)
+    train = photos.split("train")
+    with seeded(config.seed):
+        network = build_network(classes=len(CLASSES), dropout=config.head_dropout)
+        loss = LocationLoss(network.encoder, LOCATED, fabric, place_size=6) if places else None
+        learner = Learner(network, config, teacher_size=0, location=loss)
+        place_NP = places_of(train, LocationEncoder(ENCODER)) if places else None
+    freeze_batch_norm(learner)
     data = loop.TrainingData(
-        TrainingPhotos(photos.split("train"), CLASSES, CONFIG, px=CONFIG.input_px),
-        PlainPhotos(photos.split("val"), CLASSES, CONFIG.preprocessing),
+        TrainingPhotos(train, CLASSES, config, px=config.input_px),
+        PlainPhotos(photos.split("val"), CLASSES, config.preprocessing),
         None,
         None,
+        place_NP,
     )
     gradients, original = [], loop.make_optimizer
 
@@ -69,10 +82,11 @@ def freeze_batch_norm(network):
 
 def main(folder):
     folder = Path(folder)
-    gradient = gradient_of_one_step(folder / "manifest.parquet", folder)
-    if int(torch.distributed.get_rank()) == 0:
-        torch.save(gradient, folder / "gradient.pt")
-        torch.save(torch.distributed.get_world_size(), folder / "processes.pt")
+    for name, places in (("gradient.pt", False), ("places.pt", True)):
+        gradient = gradient_of_one_step(folder / "manifest.parquet", folder, places=places)
+        if int(torch.distributed.get_rank()) == 0:
+            torch.save(gradient, folder / name)
+            torch.save(torch.distributed.get_world_size(), folder / "processes.pt")
     train_dense(folder / "manifest.parquet", folder / "checkpoint", tiny_config(input_px=32))
 
 

@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "profile": {"geo", "data", "world", "specialize", "model", "train"},
     "report": {"geo", "data", "world", "specialize", "model", "train", "profile"},
 }
-ON_TOP = {"cli", "import_verbs", "place_options", "report_verbs", "reports", "show"}
+ON_TOP = {"cli", "import_verbs", "place_options", "report_verbs", "reports", "show", "train_verbs"}
 
 BASE = {"numpy", "onnxruntime", "PIL", "simplejpeg", "click", "rich"}
 TORCH = {"model", "train", "profile"}

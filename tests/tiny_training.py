@@ -1,11 +1,14 @@
 """A training that takes a second: drawn photos in four colours, their manifest, a small recipe."""
 
+import dataclasses
+
 import numpy as np
 import pyarrow as pa
 from PIL import Image
 
 from homerange.data.manifest import Manifest, schema
 from homerange.train.config import TrainConfig
+from homerange.train.location_config import LocationConfig
 
 # Scientific name or outcome: common name, colour of its photos, latitude, longitude.
 KINDS = {
@@ -93,6 +96,12 @@ def tiny_config(**changes):
         "workers": 0,
     }
     return TrainConfig(**(settings | changes))
+
+
+def tiny_location_config(**changes):
+    """That recipe for one epoch, with the location loss in all layers."""
+    shared = dataclasses.asdict(tiny_config(epochs=1))
+    return LocationConfig(**(shared | changes))
 
 
 def tiny_teacher(path, *, scale=1.0, pooled=True):

@@ -1,13 +1,10 @@
 """The settings of a training, as a recipe: a TOML file whose keys are the fields below.
 
 Shipped recipes: ``paper`` (section 3.4 of the paper), ``small-data`` (a few hundred to a few
-thousand photos) and ``teacher`` (an encoder from unlabelled photos). A recipe is passive: reading
-one opens no data and builds no network.
+thousand photos) and ``teacher`` (an encoder from unlabelled photos).
 """
 
 import dataclasses
-import difflib
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +13,16 @@ from typing import ClassVar, Literal, Self
 from homerange.data.images import Preprocessing
 from homerange.errors import ConfigError
 from homerange.model.network import HeadKind
+from homerange.train.recipe import (
+    RECIPES,
+    Recipe,
+    check_above_0,
+    check_choices,
+    check_not_below_0,
+)
 
-__all__ = ["RECIPES", "TrainConfig"]
+__all__ = ["TrainConfig"]
 
-RECIPES = Path(__file__).parent / "recipes"
 TEACHER_WEIGHT = 4.0
 CHOICES: Mapping[str, Sequence[str]] = {
     "head": ("plain", "bottleneck", "none"),
@@ -52,14 +55,15 @@ NOT_NEGATIVE = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """Every setting of ``homerange train``. The defaults are the paper's where it gives one."""
+class TrainConfig(Recipe):
+    """Every setting of ``homerange train dense``. The defaults are the paper's where it gives one.
+
+    Example:
+        >>> TrainConfig.read("paper", ["epochs=3"]).epochs
+        3
+    """
 
     shipped_in: ClassVar[Path] = RECIPES
-    """Where the recipes lie that come with the package."""
-
-    name: str = ""
-    """What worlds trained with this recipe say they were trained with."""
 
     backbone: str = "mobilevitv2_050"
     """A MobileViTV2 of timm, ``mobilevitv2_050`` to ``mobilevitv2_200``."""
@@ -165,17 +169,9 @@ class TrainConfig:
         self._check_contradictions()
 
     def _check_values(self) -> None:
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise ConfigError(
-                    f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(choices)}"
-                )
-        for name in POSITIVE:
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} is {getattr(self, name)}; it must be above 0")
-        for name in NOT_NEGATIVE:
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f"{name} is {getattr(self, name)}; it must be 0 or more")
+        check_choices(self, CHOICES)
+        check_above_0(self, POSITIVE)
+        check_not_below_0(self, NOT_NEGATIVE)
         shares = ("warmup_from", "final_rate", "crop_scale_min", "erase", "label_smoothing")
         for name in (*shares, "head_dropout", "place_expert_share_min"):
             if not 0 <= getattr(self, name) <= 1:
@@ -221,71 +217,3 @@ class TrainConfig:
             return self
         weight = self.teacher_weight or TEACHER_WEIGHT
         return dataclasses.replace(self, teacher=teacher, teacher_weight=weight)
-
-    @classmethod
-    def read(cls, recipe: str | Path, overrides: Sequence[str] = ()) -> Self:
-        """Read a recipe by name or path, then apply ``key=value`` overrides.
-
-        Args:
-            recipe: Name of a shipped recipe, or the path of a TOML file.
-            overrides: Texts such as ``"epochs=5"``; values are TOML, bare words are strings.
-
-        Raises:
-            ConfigError: If the recipe is unknown or unreadable, a key is unknown (the message
-                names the nearest one), or a value has the wrong type.
-
-        Example:
-            >>> TrainConfig.read("paper", ["epochs=3"]).epochs
-            3
-        """
-        values = _read_toml(recipe, cls.shipped_in) | dict(
-            _parse_override(text) for text in overrides
-        )
-        return cls(**_check_types(cls, values))  # type: ignore[arg-type]
-
-
-def _read_toml(recipe: str | Path, folder: Path) -> dict[str, object]:
-    path = Path(recipe)
-    if path.suffix != ".toml":
-        shipped = sorted(file.stem for file in folder.glob("*.toml"))
-        if str(recipe) not in shipped:
-            raise ConfigError(
-                f"recipe {str(recipe)!r} is unknown; shipped are {', '.join(shipped)}. "
-                "A file of your own must end in .toml"
-            )
-        path = folder / f"{recipe}.toml"
-    if not path.is_file():
-        raise ConfigError(f"{path}: no such recipe file")
-    try:
-        return tomllib.loads(path.read_text())
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from error
-
-
-def _parse_override(text: str) -> tuple[str, object]:
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise ConfigError(f"--set {text}: expected key=value, for example --set epochs=5")
-    try:
-        return key.strip(), tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return key.strip(), value.strip()  # a bare word is a string, as people type it
-
-
-def _check_types(cls: type[TrainConfig], values: Mapping[str, object]) -> dict[str, object]:
-    fields = {field.name: field for field in dataclasses.fields(cls)}
-    checked: dict[str, object] = {}
-    for key, value in values.items():
-        if key not in fields:
-            near = difflib.get_close_matches(key, fields, n=1)
-            hint = f"; did you mean {near[0]}?" if near else f"; settings are {', '.join(fields)}"
-            raise ConfigError(f"setting {key!r} is unknown{hint}")
-        expected = type(fields[key].default)
-        if expected is float and type(value) is int:
-            value = float(value)
-        if expected is tuple and isinstance(value, list):
-            value = tuple(value)
-        if type(value) is not expected:
-            raise ConfigError(f"{key} is {value!r}; expected {expected.__name__}")
-        checked[key] = value
-    return checked

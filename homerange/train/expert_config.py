@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from homerange.errors import ConfigError
 from homerange.model.experts import ExpertSpec
-from homerange.train.config import RECIPES, TrainConfig
+from homerange.train.config import TrainConfig
+from homerange.train.recipe import RECIPES, check_above_0, check_choices, check_not_below_0
 
 __all__ = ["ExpertConfig", "ExpertInit"]
 
@@ -78,17 +78,9 @@ class ExpertConfig(TrainConfig):
 
     def _check_values(self) -> None:
         super()._check_values()
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise ConfigError(
-                    f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(choices)}"
-                )
-        for name in ("tokens_per_photo", "tokens_max"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} is {getattr(self, name)}; it must be above 0")
-        for name in NOT_NEGATIVE:
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f"{name} is {getattr(self, name)}; it must be 0 or more")
+        check_choices(self, CHOICES)
+        check_above_0(self, ("tokens_per_photo", "tokens_max"))
+        check_not_below_0(self, NOT_NEGATIVE)
         _ = self.spec  # refuses shapes that cannot be built
 
     def peak_rate(self, parameter: str) -> float:

@@ -9,8 +9,6 @@ Axes used in this file:
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -26,13 +24,20 @@ from homerange.model.backbone import transformer_layers
 from homerange.model.checkpoint import WEIGHTS, CheckpointConfig, load_checkpoint
 from homerange.model.experts import ExpertMlp
 from homerange.model.network import SpeciesNetwork
+from homerange.model.pre_mlp import pre_mlp_tokens
 from homerange.progress import progress
 from homerange.train.dataset import PlainPhotos, loader
 from homerange.train.expert_config import ExpertConfig
 from homerange.train.kmeans import Clusters, spherical_kmeans
-from homerange.train.stage import Stage, Trained, sha256_of, train_stage
+from homerange.train.stage import (
+    Stage,
+    Trained,
+    check_same_network,
+    sha256_of,
+    train_stage,
+)
 
-__all__ = ["LayerReport", "collect_tokens", "convert", "train_experts"]
+__all__ = ["LayerReport", "collect_tokens", "convert", "freeze_gates", "train_experts"]
 
 DISTILL_BATCH, DISTILL_RATE = 4096, 1e-3
 
@@ -104,17 +109,7 @@ def _check_start(folder: Path, facts: CheckpointConfig, config: ExpertConfig) ->
         raise CheckpointError(
             f"{folder}: has experts already. Start from a dense checkpoint: homerange train dense"
         )
-    if not facts.classes:
-        raise CheckpointError(
-            f"{folder}: an encoder without classes. Train it on labelled photos first: "
-            f"homerange train dense MANIFEST --set start={folder}/{WEIGHTS}"
-        )
-    for name, found in (("backbone", facts.backbone), ("head", facts.head)):
-        if getattr(config, name) != found:
-            raise ConfigError(
-                f"{name} is {getattr(config, name)!r} but {folder} has {found!r}; "
-                f"use --set {name}={found}"
-            )
+    check_same_network(folder, facts, config)
 
 
 def _shaped(facts: CheckpointConfig, config: ExpertConfig) -> SpeciesNetwork:
@@ -130,10 +125,15 @@ def _shaped(facts: CheckpointConfig, config: ExpertConfig) -> SpeciesNetwork:
     if network.head is not None:
         network.head.dropout.p = config.head_dropout
     if config.routing == "random":
-        for name, parameter in network.named_parameters():
-            if ".gate." in name:
-                parameter.requires_grad = False
+        freeze_gates(network)
     return network
+
+
+def freeze_gates(network: SpeciesNetwork) -> None:
+    """Leave the gates of the control ``routing = "random"`` as they were drawn."""
+    for name, parameter in network.named_parameters():
+        if ".gate." in name:
+            parameter.requires_grad = False
 
 
 def convert(
@@ -193,7 +193,8 @@ def collect_tokens(
     network = network.to(device)
     kept: dict[str, list[Tensor]] = {name: [] for name in layers}
     generator = torch.Generator().manual_seed(config.seed)
-    with progress("tokens", len(rows), unit="photos") as step, _watched(network, layers) as seen:
+    watched = pre_mlp_tokens(network.encoder, layers)
+    with progress("tokens", len(rows), unit="photos") as step, watched as seen:
         for batch in loader(shown, workers=config.workers):
             step(len(batch) + len(batch.unreadable))
             if len(batch) == 0:
@@ -215,27 +216,6 @@ def _resampled(photos: Manifest, at_least: int, seed: int) -> NDArray[np.int64]:
         if len(own) < at_least:
             rows.append(generator.choice(own, at_least - len(own)))
     return generator.permutation(np.concatenate(rows))
-
-
-@contextmanager
-def _watched(network: SpeciesNetwork, layers: list[str]) -> Iterator[dict[str, Tensor]]:
-    """Note what enters the MLP of each layer, as (B, T, D), while the context is open."""
-    seen: dict[str, Tensor] = {}
-
-    def note(name: str, x_BDPN: Tensor) -> None:
-        seen[name] = x_BDPN.flatten(2).transpose(1, 2)
-
-    handles = [
-        network.encoder.get_submodule(f"{name}.mlp").register_forward_pre_hook(
-            lambda _, given, name=name: note(name, given[0])
-        )
-        for name in layers
-    ]
-    try:
-        yield seen
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _some_tokens(x_BTD: Tensor, each: int, generator: torch.Generator) -> Tensor:

@@ -6,6 +6,7 @@ Axes used in this file:
     B  photos      H, W  pixels      C  classes      F  features of the teacher
     D  features    G  side of the grid at which features are compared
     K  classes of a place
+    P  features of the location encoder
 """
 
 from collections.abc import Callable
@@ -16,7 +17,9 @@ from torch.nn import functional
 
 from homerange.model.backbone import feature_size
 from homerange.model.network import SpeciesNetwork
+from homerange.model.pre_mlp import pre_mlp_tokens
 from homerange.train.config import TrainConfig
+from homerange.train.contrast import LocationLoss
 from homerange.train.losses import Mix, draw_mix, label_loss, teacher_loss
 from homerange.train.places import ExpertUse, TrainingPlace, as_cut
 
@@ -24,9 +27,16 @@ __all__ = ["Learner"]
 
 
 class Learner(nn.Module):
-    """A network, and a projection to the teacher's features where there is a teacher."""
+    """A network, and what is to be thrown away: projections to a teacher and of places."""
 
-    def __init__(self, network: SpeciesNetwork, config: TrainConfig, *, teacher_size: int) -> None:
+    def __init__(
+        self,
+        network: SpeciesNetwork,
+        config: TrainConfig,
+        *,
+        teacher_size: int,
+        location: LocationLoss | None = None,
+    ) -> None:
         """Join them; ``teacher_size`` is F, or 0 without a teacher."""
         super().__init__()
         self.network = network
@@ -34,6 +44,7 @@ class Learner(nn.Module):
         self.projection = (
             nn.Linear(feature_size(network.encoder), teacher_size) if teacher_size else None
         )
+        self.location = location
         head = network.head
         self.use = (
             ExpertUse(network, len(head.classes.weight)) if config.place_dropout and head else None
@@ -48,17 +59,16 @@ class Learner(nn.Module):
         class_B: Tensor,
         teacher_BFGG: Tensor | None,
         mix: Mix,
-        place: TrainingPlace | None = None,
+        place_BP: Tensor | None = None,
+        cut_for: TrainingPlace | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Return the loss, a scalar, and the logits (B, C), if the network has a head.
 
-        Photos without a label (class -1) take part in the teacher's loss only. With a place, the
-        loss of the network cut for it is added.
+        Photos without a label (class -1) take part in the teacher's loss only. Without places, as
+        on validation photos, there is no location loss. With a place to cut for, the loss of the
+        network cut for it is added.
         """
-        # Batches of validation differ in size, and each size would be compiled.
-        maps = self._compiled if self._compiled and self.training else self.network.maps
-        map_BDHW = maps(mix.blend(x_B3HW))
-        loss = map_BDHW.new_zeros(())
+        map_BDHW, loss = self._encode(mix.blend(x_B3HW), class_B, mix, place_BP)
         if self.projection is not None and teacher_BFGG is not None:
             ours_BDGG = functional.adaptive_avg_pool2d(map_BDHW, teacher_BFGG.shape[2])
             projected_BFGG = self.projection(ours_BDGG.movedim(1, 3)).movedim(3, 1)
@@ -71,23 +81,38 @@ class Learner(nn.Module):
         if self.config.labels_weight > 0 and (class_B >= 0).any():
             labels = label_loss(logits_BC, class_B, mix=mix, smoothing=self.config.label_smoothing)
             loss = loss + self.config.labels_weight * labels
-        if place is not None and self.use is not None:
-            self.use.count(class_B if mix.share >= 0.5 else class_B[mix.partner_B])
-            loss = loss + self.config.place_dropout * self._cut_loss(x_B3HW, class_B, place)
+        if cut_for is not None and self.use is not None:
+            self.use.count(mix.dominant(class_B))
+            loss = loss + self.config.place_dropout * self._cut_loss(x_B3HW, class_B, cut_for)
         return loss, logits_BC
 
-    def _cut_loss(self, x_B3HW: Tensor, class_B: Tensor, place: TrainingPlace) -> Tensor:
+    def _cut_loss(self, x_B3HW: Tensor, class_B: Tensor, cut_for: TrainingPlace) -> Tensor:
         """Return the loss on labels of the network cut for a place, on its photos of the batch."""
         assert self.use is not None
-        class_K = place.class_K.to(class_B.device)
+        class_K = cut_for.class_K.to(class_B.device)
         here_B = torch.isin(class_B, class_K)
         if not here_B.any():
             return x_B3HW.new_zeros(())
         x_B3HW = x_B3HW[here_B]
         if px := self.config.place_px:
             x_B3HW = functional.interpolate(x_B3HW, (px, px), mode="bilinear", antialias=True)
-        with as_cut(self.network, self.use.kept(place)):
+        with as_cut(self.network, self.use.kept(cut_for)):
             logits_BK = self.network(x_B3HW)[:, class_K]
         target_B = torch.searchsorted(class_K, class_B[here_B])
         unmixed = draw_mix(len(target_B), alpha=0, seed=(0,))
         return label_loss(logits_BK, target_B, mix=unmixed, smoothing=self.config.label_smoothing)
+
+    def _encode(
+        self, x_B3HW: Tensor, class_B: Tensor, mix: Mix, place_BP: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the maps of photos, and the loss of what happens on the way to them."""
+        if self.location is None or place_BP is None:
+            # Batches of validation differ in size, and each size would be compiled.
+            maps = self._compiled if self._compiled and self.training else self.network.maps
+            map_BDHW = maps(x_B3HW)
+            return map_BDHW, map_BDHW.new_zeros(())
+        with pre_mlp_tokens(self.network.encoder, self.location.layers) as token_BTD:
+            map_BDHW = self.network.maps(x_B3HW)
+        place_BP, class_B = mix.dominant(place_BP), mix.dominant(class_B)
+        loss: Tensor = self.location(token_BTD, place_BP, class_B)
+        return map_BDHW, loss

@@ -54,8 +54,11 @@ class TrainingData:
     val: PlainPhotos
     train_teacher: TeacherFeatures | None
     val_teacher: TeacherFeatures | None
-    places: TrainingPlaces | None = None
-    """Places to train for as well; none without ``place_dropout``."""
+    place_NP: Tensor | None = None
+    """Where the photos to learn from were taken, as the location encoder gives it; NaN where
+    unknown. None where places do not supervise."""
+    cut_for: TrainingPlaces | None = None
+    """Places that the network is trained for as it is cut; none without ``place_dropout``."""
 
 
 @dataclass
@@ -210,15 +213,21 @@ class _Run:
         numbers = (config.seed, self.state.step, self.fabric.global_rank)
         mix = draw_mix(len(batch), alpha=config.mixup, seed=numbers)
         inputs = _inputs(self.fabric, batch, self.data.train_teacher, self.data.train.view)
-        places = self.data.places
-        # The same place in all processes.
-        place = places.draw((config.seed, self.state.step, 2)) if places else None
+        places = self.data.cut_for  # the same place in all processes
+        cut_for = places.draw((config.seed, self.state.step, 2)) if places else None
         with seeded(*numbers):  # fixes dropout
-            loss, _ = self.wrapped(*inputs, mix, place)
+            loss, _ = self.wrapped(*inputs, mix, self.places_of(batch, weight), cut_for)
         self.fabric.backward(weight * loss)
         self.optimizer.step()
         self.optimizer.zero_grad()
         return weight * float(loss.detach())
+
+    def places_of(self, batch: Batch, weight: float) -> Tensor | None:
+        """Return where the photos of a batch were taken; a stand-in was taken nowhere."""
+        if self.data.place_NP is None:
+            return None
+        place_BP = self.data.place_NP[batch.photo_B].to(self.fabric.device)
+        return place_BP if weight else torch.full_like(place_BP, torch.nan)
 
     def select(self, epoch: int, train_loss: float) -> None:
         """Judge the epoch on the validation photos; keep its weights if they are the best yet."""

@@ -24,6 +24,10 @@ class Mix:
         """Blend any tensor whose first axis is the batch."""
         return self.share * x_B + (1 - self.share) * x_B[self.partner_B]
 
+    def dominant(self, x_B: Tensor) -> Tensor:
+        """Choose, for each blended photo, the value of the photo that has the larger share."""
+        return x_B if self.share >= 0.5 else x_B[self.partner_B]
+
 
 def draw_mix(batch: int, *, alpha: float, seed: tuple[int, ...]) -> Mix:
     """Draw partners and share from Beta(alpha, alpha) with a generator of their own.

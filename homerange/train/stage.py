@@ -1,7 +1,7 @@
 """What the stages of training share: photos, classes and teacher in, a checkpoint out.
 
-A stage (dense, experts) says which network it starts from and what the checkpoint should tell of
-it; the loop, the teacher, resume and the checks before anything is written are the same.
+A stage (dense, location, experts) says which network it starts from and what the checkpoint should
+tell of it; the loop, the teacher, resume and the checks before anything is written are the same.
 """
 
 from collections.abc import Callable
@@ -10,6 +10,8 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+from lightning.fabric import Fabric
+from torch import Tensor
 
 from homerange.data.manifest import Manifest
 from homerange.data.names import OUTCOMES
@@ -20,6 +22,7 @@ from homerange.model.network import SpeciesNetwork
 from homerange.output import obstacle
 from homerange.train.augment import seeded
 from homerange.train.config import TrainConfig
+from homerange.train.contrast import LocationLoss
 from homerange.train.dataset import PlainPhotos, TrainingPhotos, Unreadable
 from homerange.train.engine import make_fabric
 from homerange.train.learner import Learner
@@ -27,7 +30,7 @@ from homerange.train.loop import STATE, TrainingData, fit, read_state
 from homerange.train.places import TrainingPlaces
 from homerange.train.teacher import TeacherFeatures, teacher_features
 
-__all__ = ["Stage", "Trained", "sha256_of", "train_stage"]
+__all__ = ["Places", "Stage", "Trained", "check_same_network", "sha256_of", "train_stage"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,15 @@ class Trained:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Places:
+    """How the places of photos supervise a stage."""
+
+    encode: Callable[[Manifest], Tensor]
+    """Encodes where photos were taken, a row for each; NaN without coordinates."""
+    loss: Callable[[SpeciesNetwork, Fabric], LocationLoss]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Stage:
     """What one stage brings to a training."""
 
@@ -55,6 +67,8 @@ class Stage:
     """Where the first weights come from, for the provenance."""
     build: Callable[[tuple[str, ...], Manifest], SpeciesNetwork]
     """Makes the network that training starts from, of classes and training photos."""
+    places: Places | None = None
+    """Where places supervise, too."""
 
 
 def train_stage(
@@ -73,9 +87,9 @@ def train_stage(
         ManifestError: If no photo can be learnt from.
         CheckpointError: If ``output`` holds a checkpoint already and ``resume`` is not asked for,
             or ``resume`` is asked for and there is no state.
-        ConfigError: If the state to resume was made with another recipe or manifest.
+        ConfigError: If the state to resume was made with another recipe, manifest or start.
     """
-    _check_output(output, manifest, config, resume=resume)
+    _check_output(output, manifest, config, stage.start, resume=resume)
     everything = Manifest.read(manifest)
     train, val = (
         _usable(everything.split("train"), config),
@@ -87,6 +101,7 @@ def train_stage(
             f"{manifest}: no {'labelled ' if config.labels_weight else ''}photo in split train; "
             f"it holds {len(everything)} rows. Import the photos again, or label some"
         )
+    place_NP = stage.places.encode(train) if stage.places else None
     fabric = make_fabric(config)
     if fabric.is_global_zero:
         output.mkdir(parents=True, exist_ok=True)
@@ -95,19 +110,47 @@ def train_stage(
     train_teacher, val_teacher = _teach(train, val, config, output, str(fabric.device))
     with seeded(config.seed):
         network = stage.build(classes, train)
-        learner = Learner(network, config, teacher_size=train_teacher.size if train_teacher else 0)
+        learner = Learner(
+            network,
+            config,
+            teacher_size=train_teacher.size if train_teacher else 0,
+            location=stage.places.loss(network, fabric) if stage.places else None,
+        )
     data = TrainingData(
         TrainingPhotos(train, classes, config, px=config.input_px),
         PlainPhotos(val, classes, config.preprocessing),
         train_teacher,
         val_teacher,
-        _places(train, classes, config),
+        place_NP,
+        _cut_for(train, classes, config),
     )
     unreadable = fit(fabric, learner, data, output, resume=resume)
     return Trained(output, classes, len(train), unreadable, fabric.is_global_zero)
 
 
-def _check_output(folder: Path, manifest: Path, config: TrainConfig, *, resume: bool) -> None:
+def check_same_network(folder: Path, facts: CheckpointConfig, config: TrainConfig) -> None:
+    """Refuse to go on from a checkpoint whose network is not that of the recipe.
+
+    Raises:
+        CheckpointError: If it has no classes.
+        ConfigError: If its backbone or head is another.
+    """
+    if not facts.classes:
+        raise CheckpointError(
+            f"{folder}: an encoder without classes. Train it on labelled photos first: "
+            f"homerange train dense MANIFEST --set start={folder}/{WEIGHTS}"
+        )
+    for name, found in (("backbone", facts.backbone), ("head", facts.head)):
+        if getattr(config, name) != found:
+            raise ConfigError(
+                f"{name} is {getattr(config, name)!r} but {folder} has {found!r}; "
+                f"use --set {name}={found}"
+            )
+
+
+def _check_output(
+    folder: Path, manifest: Path, config: TrainConfig, start: str, *, resume: bool
+) -> None:
     """Refuse, before anything is written, to replace a checkpoint or to resume another training."""
     in_the_way = obstacle(folder / WEIGHTS, inputs=[manifest])
     if in_the_way:
@@ -119,10 +162,16 @@ def _check_output(folder: Path, manifest: Path, config: TrainConfig, *, resume: 
             raise CheckpointError(f"{folder}: holds a checkpoint already. {way} to another folder")
         return
     read_state(folder, config)
-    if read_config(folder).provenance.get("manifest_sha256") != sha256_of(manifest):
+    provenance = read_config(folder).provenance
+    if provenance.get("manifest_sha256") != sha256_of(manifest):
         raise ConfigError(
             f"cannot resume: {manifest} is not the manifest that {folder} was trained on. "
             "Use that one, or train into another folder"
+        )
+    if provenance.get("start") != start:
+        raise ConfigError(
+            f"cannot resume: {folder} started from {provenance.get('start')}, not from {start}. "
+            "Give the same, or train into another folder"
         )
 
 
@@ -149,7 +198,7 @@ def _teach(
     return known, replace(held, mean_F=known.mean_F, std_F=known.std_F)
 
 
-def _places(
+def _cut_for(
     train: Manifest, classes: tuple[str, ...], config: TrainConfig
 ) -> TrainingPlaces | None:
     if not config.place_dropout:

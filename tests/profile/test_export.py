@@ -13,19 +13,22 @@ import pytest
 import torch
 from onnx import TensorProto
 from safetensors.torch import load_file
-from tiny_training import CLASSES
+from tiny_encoder import torchspatial_file
+from tiny_training import CLASSES, tiny_location_config
 from torch_macs import count_work, parameters
 
 import homerange
 from homerange.data.images import prepare
 from homerange.data.manifest import Manifest
 from homerange.geo.place import SpeciesList
+from homerange.model.checkpoint import load_checkpoint
 from homerange.model.network import build_network, pixels_to_input
 from homerange.profile import export as export_module
 from homerange.profile.export import export_graph
 from homerange.profile.fold import fold_batch_norm
 from homerange.specialize.count import count_macs, count_parameters
 from homerange.specialize.specialize import specialize
+from homerange.train.location import train_location
 from homerange.world.place_package import read_package
 from homerange.world.weights import read_header
 from homerange.world.world import open_world
@@ -176,3 +179,28 @@ def test_a_tensor_that_the_graph_lacks_is_an_error_that_names_it(tmp_path, monke
         export_graph(network, tmp_path, input_px=64)
     # Numbers are scrambled to find their names, but in a copy.
     assert all(torch.equal(network.state_dict()[name], before[name]) for name in before)
+
+
+def test_a_network_that_places_supervised_has_the_graph_of_one_that_never_saw_a_place(
+    plain, tmp_path
+):
+    torchspatial_file(tmp_path / "grid.pth.tar")
+    config = tiny_location_config(input_px=96)
+    how = {"from_checkpoint": plain.checkpoint, "encoder": tmp_path / "grid.pth.tar"}
+    train_location(plain.manifest, tmp_path / "located", config, **how)
+    network = fold_batch_norm(load_checkpoint(tmp_path / "located")[0])
+    export_graph(network, tmp_path, input_px=96)
+    ours, theirs = (structure(folder / "graph.onnx") for folder in (tmp_path, plain.world))
+    assert ours == theirs
+    ours, theirs = (read_header(f / "weights.safetensors") for f in (tmp_path, plain.world))
+    assert ours == theirs
+
+
+def structure(path):
+    """Nodes, inputs, outputs and the places of the weights of a graph; not their values."""
+    graph = onnx.load(path, load_external_data=False).graph
+    return [
+        part.SerializeToString()
+        for parts in (graph.node, graph.input, graph.output, graph.initializer)
+        for part in parts
+    ]

@@ -167,7 +167,7 @@ def test_the_loss_of_the_cut_network_on_photos_of_the_place_is_added():
     place = TrainingPlace(torch.tensor([1, 2]), 0.5)
     with torch.no_grad():
         whole, _ = learner(x_B3HW, class_B, None, no_mix)
-        both, _ = learner(x_B3HW, class_B, None, no_mix, place)
+        both, _ = learner(x_B3HW, class_B, None, no_mix, None, place)
         (kept_E,) = learner.use.kept(place).values()
         mlp.drop(~kept_E, "reroute")
         logits_BC = learner.network(x_B3HW[[0, 2]])
@@ -181,9 +181,8 @@ def test_the_cut_network_may_see_smaller_photos():
     seen = []
     learner.network.encoder.stem.register_forward_hook(lambda _, x, __: seen.append(x[0].shape))
     place = TrainingPlace(torch.tensor([0]), 1.0)
-    learner(
-        torch.rand(1, 3, 64, 64), torch.tensor([0]), None, draw_mix(1, alpha=0, seed=(0,)), place
-    )
+    no_mix = draw_mix(1, alpha=0, seed=(0,))
+    learner(torch.rand(1, 3, 64, 64), torch.tensor([0]), None, no_mix, None, place)
     assert seen == [(1, 3, 64, 64), (1, 3, 32, 32)]
 
 
@@ -194,7 +193,7 @@ def test_a_batch_without_photos_of_the_place_trains_the_whole_network_only():
     place = TrainingPlace(torch.tensor([1, 2]), 0.5)
     with torch.no_grad():
         whole, _ = learner(x_B3HW, class_B, None, no_mix)
-        both, _ = learner(x_B3HW, class_B, None, no_mix, place)
+        both, _ = learner(x_B3HW, class_B, None, no_mix, None, place)
     torch.testing.assert_close(both, whole)
 
 
@@ -202,7 +201,7 @@ def test_a_blended_photo_counts_for_the_class_that_weighs_more():
     learner, _ = learner_of()
     x_B3HW, class_B = torch.rand(2, 3, 64, 64), torch.tensor([0, 3])
     mix = Mix(torch.tensor([1, 1]), 0.2)  # both photos are mostly the second
-    learner(x_B3HW, class_B, None, mix, TrainingPlace(torch.tensor([1]), 1.0))
+    learner(x_B3HW, class_B, None, mix, None, TrainingPlace(torch.tensor([1]), 1.0))
     (count_CE,) = learner.use.buffers()
     assert count_CE.sum(1).tolist() == [0, 0, 0, 2 * 64]  # tokens of two photos in the layer
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 from one_training_step import gradient_of_one_step
-from tiny_training import tiny_manifest
+from tiny_training import manifest_of, tiny_manifest
 
+from homerange.data.manifest import Manifest
 from homerange.train import loop
 from homerange.train.evaluate import evaluate
 
@@ -22,7 +23,7 @@ TOLERANCE = 1e-6
 def folder(tmp_path_factory):
     """What two processes on this machine left behind; they talk by gloo, over loopback."""
     folder = tmp_path_factory.mktemp("two")
-    tiny_manifest(folder, train=8, val=4, test=4)
+    remove_two_places(tiny_manifest(folder, train=8, val=4, test=4))
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     threads = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
@@ -37,16 +38,28 @@ def folder(tmp_path_factory):
     return folder
 
 
+def remove_two_places(path):
+    """Leave the processes with unequal numbers of photos that have a place."""
+    whole = Manifest.read(path)
+    rows = whole.table.to_pylist()
+    for row in (2, 5):
+        rows[row] |= {"latitude_deg": None, "longitude_deg": None}
+    manifest_of(rows, whole.root).write(path)
+
+
 @pytest.mark.slow
-def test_two_processes_make_the_gradient_of_one(folder, tmp_path):
+@pytest.mark.parametrize("places", [False, True])
+def test_two_processes_make_the_gradient_of_one(folder, tmp_path, places):
     assert torch.load(folder / "processes.pt") == 2
-    two = torch.load(folder / "gradient.pt")
-    one = gradient_of_one_step(folder / "manifest.parquet", tmp_path)
+    two = torch.load(folder / ("places.pt" if places else "gradient.pt"))
+    one = gradient_of_one_step(folder / "manifest.parquet", tmp_path, places=places)
     assert one.keys() == two.keys()
     largest = max(gradient.abs().max().item() for gradient in one.values())
     assert largest > 1e-2  # a law about zeros would always hold
     for name, gradient in one.items():
         assert (two[name] - gradient).abs().max() <= TOLERANCE * largest, name
+    if places:
+        assert one["location.project.2.weight"].abs().max() > 1e-3
 
 
 @pytest.mark.slow

@@ -1,0 +1,171 @@
+"""The verbs ``homerange train ...``: from a table of photos or records to a checkpoint."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from homerange.reports import report_unreadable
+
+if TYPE_CHECKING:
+    from homerange.train.stage import Trained
+
+__all__ = ["train"]
+
+FILE = click.Path(path_type=Path)
+
+
+@click.group()
+def train() -> None:
+    """Train a network on the photos of a manifest."""
+
+
+@train.command("dense")
+@click.argument("manifest", type=FILE)
+@click.option("-o", "--output", type=FILE, required=True, help="Folder of the checkpoint.")
+@click.option(
+    "--recipe",
+    default="small-data",
+    show_default=True,
+    help="paper, small-data, teacher or a file.",
+)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one setting.")
+@click.option("--teacher", metavar="NAME", help="lite0, timm:MODEL or an ONNX file to learn from.")
+@click.option("--resume", is_flag=True, help="Go on where an interrupted training stopped.")
+def train_dense(
+    manifest: Path,
+    output: Path,
+    recipe: str,
+    settings: Sequence[str],
+    teacher: str | None,
+    resume: bool,
+) -> None:
+    """Train the dense world network: with labels, with a teacher, or with both.
+
+    \b
+    homerange train dense manifest.parquet -o checkpoint
+    homerange train dense manifest.parquet -o checkpoint --set epochs=80 --set input_px=224
+    homerange train dense manifest.parquet -o encoder --recipe teacher --teacher lite0
+    torchrun --nproc_per_node 8 -m homerange.cli train dense m.parquet -o ck --recipe paper
+    """
+    from homerange.train.config import TrainConfig
+    from homerange.train.dense import train_dense as run
+
+    config = TrainConfig.read(recipe, settings).with_teacher(teacher)
+    with _says_how_to_go_on(output):
+        trained = run(manifest, output, config, resume=resume)
+    _tell(trained)
+
+
+@train.command("location")
+@click.argument("manifest", type=FILE)
+@click.option("-o", "--output", type=FILE, required=True, help="Folder of the checkpoint.")
+@click.option(
+    "--from", "from_checkpoint", type=FILE, required=True, help="The checkpoint to go on from."
+)
+@click.option(
+    "--encoder", type=FILE, required=True, help="Location encoder: a .pth.tar of TorchSpatial."
+)
+@click.option(
+    "--recipe",
+    default="small-location",
+    show_default=True,
+    help="paper-location, small-location or a file.",
+)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one setting.")
+@click.option("--resume", is_flag=True, help="Go on where an interrupted training stopped.")
+def train_location(
+    manifest: Path,
+    output: Path,
+    from_checkpoint: Path,
+    encoder: Path,
+    recipe: str,
+    settings: Sequence[str],
+    resume: bool,
+) -> None:
+    """Fine-tune a checkpoint, dense or with experts, supervised by where photos were taken.
+
+    Photos and places of one species are drawn together inside the network. Nothing of the location
+    encoder stays: the checkpoint needs no place to run.
+
+    \b
+    homerange train location manifest.parquet --from checkpoint --encoder e.pth.tar -o located
+    homerange train location m.parquet --from ck --encoder e -o lo --set location_layers=last-two
+    """
+    from homerange.train.location import train_location as run
+    from homerange.train.location_config import LocationConfig
+
+    config = LocationConfig.read(recipe, settings)
+    with _says_how_to_go_on(output):
+        trained = run(
+            manifest,
+            output,
+            config,
+            from_checkpoint=from_checkpoint,
+            encoder=encoder,
+            resume=resume,
+        )
+    _tell(trained)
+
+
+@train.command("experts")
+@click.argument("manifest", type=FILE)
+@click.option("-o", "--output", type=FILE, required=True, help="Folder of the checkpoint.")
+@click.option(
+    "--from", "from_checkpoint", type=FILE, required=True, help="The dense checkpoint to convert."
+)
+@click.option(
+    "--recipe",
+    default="small-experts",
+    show_default=True,
+    help="paper-experts, small-experts or a file.",
+)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one setting.")
+@click.option("--resume", is_flag=True, help="Go on where an interrupted training stopped.")
+def train_experts(
+    manifest: Path,
+    output: Path,
+    from_checkpoint: Path,
+    recipe: str,
+    settings: Sequence[str],
+    resume: bool,
+) -> None:
+    """Turn a dense checkpoint into a mixture of experts and fine-tune it.
+
+    What the experts began with is written to experts.json beside the weights.
+
+    \b
+    homerange train experts manifest.parquet --from checkpoint -o experts
+    homerange train experts m.parquet --from ck -o ex --set experts=16 --set hidden=4
+    homerange train experts m.parquet --from ck -o control --set experts=0 --set shared=2
+    """
+    from homerange.train.expert_config import ExpertConfig
+    from homerange.train.experts import train_experts as run
+
+    config = ExpertConfig.read(recipe, settings)
+    with _says_how_to_go_on(output):
+        trained = run(manifest, output, config, from_checkpoint=from_checkpoint, resume=resume)
+    _tell(trained)
+
+
+def _tell(trained: "Trained") -> None:
+    """Say what a training left behind; of several processes the first speaks for all."""
+    if not trained.first_process:
+        return
+    click.echo(f"{trained.photos:,} photos, {len(trained.classes):,} classes: {trained.folder}")
+    report_unreadable(trained.unreadable, trained.folder / "refused-train.csv")
+
+
+@contextmanager
+def _says_how_to_go_on(checkpoint: Path) -> Iterator[None]:
+    """Explain, where the user stops a training, what the same command needs to go on."""
+    from homerange.train.loop import STATE
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        saved = (checkpoint / STATE).is_file()
+        way = "go on with the same command and --resume" if saved else "nothing is saved yet"
+        raise click.ClickException(f"stopped; {way}") from None
