@@ -11,8 +11,8 @@ same number of photos:
     last  from there: dense or experts, each with and without any-subset training; and experts that
           are routed at random
 
-The location encoder is one of TorchSpatial's, trained on other species. What no place enters into is
-trained once for both geographies. What is finished is not trained
+The location encoder is one of TorchSpatial's, trained on other species. What no place enters into
+is trained once for both geographies. What is finished is not trained
 again; about an hour on one core. Then: bench/planted.py.
 """
 
