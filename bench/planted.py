@@ -178,10 +178,8 @@ def comparisons() -> Iterator[tuple[str, str]]:
                     yield f"{label}, {method}", f"{label}, global"
         for treatment in ("whole", "head slice", *(f"without {a}, first-order" for a in LEFT_OUT)):
             for lever, control in (
-                ("dense after location", "dense"),
                 ("dense, any subset", "dense"),
                 ("experts", "dense"),
-                ("experts", "random routing"),
                 ("experts after location", "experts"),
                 ("experts, any subset", "experts"),
             ):

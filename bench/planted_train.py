@@ -8,12 +8,11 @@ same number of photos:
 
     base  a dense network, recipe ``small-data``
     then  it is trained on as it is (``plain``) or with the location loss (``location``)
-    last  from there: dense or experts, each with and without any-subset training; and experts that
-          are routed at random
+    last  from there: dense or experts, each with and without any-subset training
 
 The location encoder is one of TorchSpatial's, trained on other species. What no place enters into
-is trained once for both geographies. What is finished is not trained
-again; about an hour on one core. Then: bench/planted.py.
+is trained once for both geographies. What is finished is not trained again; about an hour and a
+half on one core. Then: bench/planted.py.
 """
 
 import argparse
@@ -36,7 +35,7 @@ from homerange.train.location import train_location
 from homerange.train.location_config import LocationConfig
 
 SPECIES, PHOTOS_OF_SPECIES = 32, 30
-EPOCHS = {"base": 12, "then": 4, "last": 4}
+EPOCHS = {"base": 12, "then": 3, "last": 3}
 GEOGRAPHIES = ("planted", "shuffled")
 SUBSET = ["place_dropout=1.0", "place_radius_km=150", "place_expert_share_min=0.25"]
 
@@ -58,8 +57,6 @@ NETWORKS = {
     "experts": Network("plain"),
     "experts, any subset": Network("plain", tuple(SUBSET), knows_places=True),
     "experts after location": Network("location", knows_places=True),
-    "dense after location": Network("location", dense=True, knows_places=True),
-    "random routing": Network("plain", ("routing=random",)),
 }
 
 
