@@ -374,7 +374,8 @@ def test_a_mark_at_the_start_and_names_in_every_script_do_no_harm(write, tmp_pat
     source = write("train2017.json", [image(1, rights_holder="Zoë 山田")], [seen(1)])
     text = json.dumps(json.loads(source.read_text()), ensure_ascii=False, indent=1)
     source.write_text("\ufeff" + text, encoding="utf-8")
-    (tmp_path / "train2017_locations.json").write_text(json.dumps([place(1, user_id=None)]))
+    places = "\ufeff" + json.dumps([place(1, user_id=None)])
+    (tmp_path / "train2017_locations.json").write_text(places, encoding="utf-8")
     assert cells(import_inaturalist([source]), "sequence_id") == [("Zoë 山田 2014-05-03",)]
 
 
