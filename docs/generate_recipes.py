@@ -9,6 +9,7 @@ import dataclasses
 import inspect
 import itertools
 import textwrap
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -33,6 +34,10 @@ anything starts. `--recipe` takes the name of a shipped recipe or the path of yo
 homerange train dense manifest.parquet -o checkpoint --recipe small-data --set epochs=80
 ```
 
+A recipe may say `like = "NAME"`: what it does not name is then that of a shipped recipe. So do
+those of the paper's data sets, `inat2017`, `inat_geo_10k` and `wilds_iwildcam`, in each stage; see
+[datasets.md](datasets.md).
+
 The defaults are the paper's where it gives a value. `paper` is the paper's dense stage;
 `small-data` is for a few hundred to a few thousand photos; `teacher` makes an encoder from photos
 alone.
@@ -52,6 +57,8 @@ EXPERTS = """\
 
 `homerange train experts` takes all settings above, but for `start`, whose place the dense
 checkpoint has, and these. `paper-experts` is the paper's; `small-experts` goes with `small-data`.
+`inat2017` and `inat_geo_10k` cluster in 5 passes and repeat no photo; `wilds_iwildcam` clusters in
+100 and repeats photos of rare species up to ten.
 """
 
 
@@ -71,8 +78,10 @@ def page() -> str:
 
 
 def _shipped(config: type[TrainConfig]) -> dict[str, TrainConfig]:
+    """Read the recipes that stand for themselves."""
     files = sorted(config.shipped_in.glob("*.toml"))
-    return {file.stem: config.read(file.stem) for file in files}
+    own = [file.stem for file in files if "like" not in tomllib.loads(file.read_text())]
+    return {name: config.read(name) for name in own}
 
 
 def _table(

@@ -198,6 +198,28 @@ def import_join(sources: Sequence[Path], output: Path) -> None:
     finish_import(join_manifests(sources), output)
 
 
+@import_.command("places")
+@click.argument("source", type=FILE)
+@click.option("--of", "places", required=True, help="A region of the manifest, or a set of them.")
+@click.option("-o", "--output", type=FILE, required=True, help="The manifest to write, .parquet.")
+def import_places(source: Path, places: str, output: Path) -> None:
+    """Take the photos of some places out of a manifest, to finetune on and to test on.
+
+    The test photos are those of the species that the training photos of the places show, wherever
+    taken, as in the paper. Its sets are iNat-Geo-10K-6 and iWildcam-6.
+
+    \b
+    homerange import places geo.parquet --of iNat-Geo-10K-6 -o geo-6.parquet
+    homerange import places geo.parquet --of 2/1 -o geo-1.parquet
+    """
+    from homerange.data.importers import Imported
+    from homerange.data.manifest import Manifest
+    from homerange.data.regions import photos_of
+
+    check_import(output, source)
+    finish_import(Imported(photos_of(Manifest.read(source), places), [], []), output)
+
+
 def _pair(text: str) -> tuple[str, str]:
     ours, equals, theirs = text.partition("=")
     if not equals:

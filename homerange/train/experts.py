@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from homerange.data.manifest import Manifest
-from homerange.errors import CheckpointError, ConfigError
+from homerange.errors import CheckpointError, ConfigError, ManifestError
 from homerange.model.backbone import transformer_layers
 from homerange.model.checkpoint import WEIGHTS, CheckpointConfig, load_checkpoint
 from homerange.model.experts import ExpertMlp
@@ -161,6 +161,7 @@ def convert(
             mlp = network.encoder.get_submodule(f"{name}.mlp")
             dense_mlp = dense.encoder.get_submodule(f"{name}.mlp")
             assert isinstance(mlp, ExpertMlp)
+            _check_enough(layer, tokens[name], photos, config)
             reports.append(_begin(layer, mlp, dense_mlp, tokens[name], config))
             step(1, f"layer {layer}")
     return network, reports
@@ -222,6 +223,14 @@ def _some_tokens(x_BTD: Tensor, each: int, generator: torch.Generator) -> Tensor
     order_BT = torch.rand(x_BTD.shape[:2], generator=generator).argsort(dim=1)[:, :each]
     index_BTD = order_BT.to(x_BTD.device).unsqueeze(-1).expand(-1, -1, x_BTD.shape[2])
     return x_BTD.gather(1, index_BTD).flatten(0, 1).cpu()
+
+
+def _check_enough(layer: int, x_TD: Tensor, photos: Manifest, config: ExpertConfig) -> None:
+    if len(x_TD) < config.experts:
+        raise ManifestError(
+            f"{len(photos):,} training photos give {len(x_TD):,} tokens in layer {layer}, too few "
+            f"to begin {config.experts} experts there. Train on more photos, or --set experts=8"
+        )
 
 
 def _begin(

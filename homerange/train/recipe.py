@@ -1,6 +1,7 @@
 """Recipes: frozen settings that a TOML file gives, each key one field, and checks of their values.
 
-A recipe is passive: reading one opens no data and builds no network.
+A recipe is passive: reading one opens no data and builds no network. One that says
+``like = "paper"`` takes from that shipped recipe what it does not name itself.
 """
 
 import dataclasses
@@ -96,9 +97,18 @@ def _read_toml(recipe: str | Path, folder: Path) -> dict[str, object]:
     if not path.is_file():
         raise ConfigError(f"{path}: no such recipe file")
     try:
-        return tomllib.loads(path.read_text())
+        values = tomllib.loads(path.read_text())
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
+    if like := values.pop("like", None):
+        return _read_toml(_shipped_name(like, path), folder) | values
+    return values
+
+
+def _shipped_name(like: object, path: Path) -> str:
+    if not isinstance(like, str) or like.endswith(".toml") or like == path.stem:
+        raise ConfigError(f"{path}: like is {like!r}; expected the name of another shipped recipe")
+    return like
 
 
 def _parse_override(text: str) -> tuple[str, object]:

@@ -8,7 +8,7 @@ import torch
 from tiny_training import tiny_config, tiny_manifest
 
 from homerange.data.manifest import Manifest
-from homerange.errors import CheckpointError, ConfigError
+from homerange.errors import CheckpointError, ConfigError, ManifestError
 from homerange.model.checkpoint import load_checkpoint, read_config
 from homerange.model.experts import ExpertMlp, ExpertSpec
 from homerange.train import loop
@@ -271,5 +271,11 @@ def test_the_shipped_recipes_can_be_read(recipe):
 
 
 def test_a_dense_recipe_is_not_one_of_experts():
-    with pytest.raises(ConfigError, match="unknown; shipped are paper-experts, small-experts"):
+    with pytest.raises(ConfigError, match=r"unknown; shipped are .*paper-experts, small-experts"):
         ExpertConfig.read("small-data")
+
+
+def test_too_few_photos_for_so_many_experts_are_told_with_the_way_out(dense, train_photos):
+    message = "12 training photos give .* tokens in layer 1, too few to begin 5000 experts there"
+    with pytest.raises(ManifestError, match=message):
+        converted(dense, train_photos, experts=5000)
