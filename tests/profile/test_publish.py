@@ -241,6 +241,19 @@ def test_photos_that_cannot_be_read_and_species_that_are_not_known_are_left_out(
     assert world.description.metrics["unknown_species"] == 1
 
 
+def test_the_metrics_of_the_world_tell_new_cameras_from_those_of_train(quick, tmp_path):
+    path = tiny_manifest(tmp_path, train=4, val=2, test=5, licence="MIT")
+    rows = Manifest.read(path).table.to_pylist()
+    # Camera v is known from val only, which nothing is learnt from.
+    for row, camera in zip(rows, ["a"] * 4 + ["v"] * 2 + ["a", "a", "v", "t", None], strict=True):
+        row["location_id"] = camera
+    manifest_of(rows, tmp_path / "photos").write(path)
+    quick(path, tmp_path / "world")
+    found = open_world(tmp_path / "world").description.metrics["cameras"]
+    got = {name: metrics["photos"] for name, metrics in found.items()}
+    assert got == {"known cameras": 2, "new cameras": 2}
+
+
 def test_a_stated_licence_fills_the_gaps(quick, tmp_path):
     path = tiny_manifest(tmp_path, train=4, val=2, test=0, licence=None)
     quick(path, tmp_path / "world", licence="CC BY-NC 4.0")
