@@ -16,14 +16,16 @@ from pathlib import Path
 from homerange.train.config import TrainConfig
 from homerange.train.expert_config import ExpertConfig
 from homerange.train.location_config import LocationConfig
+from homerange.train.range_config import RangeConfig
+from homerange.train.recipe import Recipe
 
 PAGE = Path(__file__).with_name("recipes.md")
 HEAD = """\
 # Recipes: the settings of a training
 
 Written by `python docs/generate_recipes.py` from `homerange/train/config.py`,
-`homerange/train/location_config.py`, `homerange/train/expert_config.py` and
-`homerange/train/recipes/`; do not edit.
+`homerange/train/location_config.py`, `homerange/train/expert_config.py`,
+`homerange/train/range_config.py` and `homerange/train/recipes/`; do not edit.
 
 A recipe is a TOML file: `key = value`, one setting a line. What it does not name has the default.
 An unknown key, a value of the wrong type and values that contradict each other are refused before
@@ -52,6 +54,13 @@ LOCATION = """\
 has, and these. `paper-location` is the paper's; `small-location` goes with `small-data`.
 """
 
+RANGE = """\
+## Range models
+
+`homerange train range` has settings of its own. `small-range` is for tens of thousands of records,
+`torchspatial` is the encoder that the paper takes, for half a million or more.
+"""
+
 EXPERTS = """\
 ## The expert stage
 
@@ -74,19 +83,19 @@ def page() -> str:
     for (words, config), shipped in zip(stages, recipes[1:], strict=True):
         own = {field.name for field in dataclasses.fields(config)} - shared
         parts += [words, *_table(config, own, shipped)]
+    ranges = {field.name for field in dataclasses.fields(RangeConfig)} - {"name"}
+    parts += [RANGE, *_table(RangeConfig, ranges, _shipped(RangeConfig))]
     return "\n".join(parts)
 
 
-def _shipped(config: type[TrainConfig]) -> dict[str, TrainConfig]:
+def _shipped(config: type[Recipe]) -> dict[str, Recipe]:
     """Read the recipes that stand for themselves."""
     files = sorted(config.shipped_in.glob("*.toml"))
     own = [file.stem for file in files if "like" not in tomllib.loads(file.read_text())]
     return {name: config.read(name) for name in own}
 
 
-def _table(
-    config: type[TrainConfig], settings: set[str], recipes: Mapping[str, TrainConfig]
-) -> list[str]:
+def _table(config: type[Recipe], settings: set[str], recipes: Mapping[str, Recipe]) -> list[str]:
     """Write one table of settings, and below it what they mean."""
     names = ["setting", "default", *recipes]
     lines, notes = [_line(names), _line(["---"] * len(names))], []
@@ -102,7 +111,7 @@ def _table(
     return [*lines, "", "What they mean, where the name does not say it:", "", *notes, ""]
 
 
-def meanings(config: type[TrainConfig]) -> dict[str, str]:
+def meanings(config: type[Recipe]) -> dict[str, str]:
     """Return the docstring under each field that has one, on one line; those of its bases too."""
     found = {}
     bases = [base for base in config.__mro__ if dataclasses.is_dataclass(base)]

@@ -125,6 +125,7 @@ def evaluate(checkpoint: Path, manifest: Path, split: str) -> None:
     show_default=True,
     help="What becomes of the patches of a dropped expert.",
 )
+@click.option("--range", "range_model", type=FILE, help="A range model, to publish with the world.")
 def profile(
     checkpoint: Path,
     manifest: Path,
@@ -133,6 +134,7 @@ def profile(
     licence: str | None,
     exact: int,
     drop_rule: "DropRule",
+    range_model: Path | None,
 ) -> None:
     """Run a checkpoint over validation and test photos and publish it as a world.
 
@@ -140,6 +142,7 @@ def profile(
     homerange profile checkpoint manifest.parquet -o world
     homerange profile experts manifest.parquet -o world --exact 5
     homerange profile experts manifest.parquet -o world --drop-rule zero
+    homerange profile checkpoint manifest.parquet -o world --range ranges
 
     A dropped expert leaves patches behind. reroute: the best expert that is left takes them. zero:
     what leaves the layer is zero (the paper's aim). literal: the experts' answer is minus their
@@ -156,6 +159,7 @@ def profile(
         licence=licence,
         exact=exact,
         drop_rule=drop_rule,
+        range_model=range_model,
     )
     click.echo(f"{published.classes:,} classes, {published.photos:,} photos judged: {output}")
     report_unreadable(published.unreadable, output / "refused-profile.csv")

@@ -17,9 +17,10 @@ from homerange.output import writing
 
 if TYPE_CHECKING:
     from homerange.data.importers import Imported
+    from homerange.data.manifest import Refused
     from homerange.train.dataset import Unreadable
 
-__all__ = ["SOME_REFUSED", "check_import", "finish_import", "report_unreadable"]
+__all__ = ["SOME_REFUSED", "check_import", "finish_import", "report_rows", "report_unreadable"]
 
 SOME_REFUSED = 3
 """Exit code: done, with some inputs refused."""
@@ -39,16 +40,26 @@ def check_import(output: Path, *inputs: Path) -> None:
 
 def finish_import(imported: "Imported", output: Path) -> None:
     """Write a manifest, say what is in it, and list the rows that were refused."""
-    from homerange.data.manifest import summary_lines, write_refused
+    from homerange.data.manifest import summary_lines
 
     imported.manifest.write(output)
     for line in (*summary_lines(imported.manifest), *imported.notes):
         click.echo(line)
     click.echo(f"manifest: {output}")
-    report = _refused_rows(output)
-    write_refused(imported.refused, report)
-    if imported.refused:
-        click.echo(f"{len(imported.refused):,} rows refused; reasons in {report}", err=True)
+    report_rows(imported.refused, _refused_rows(output))
+
+
+def report_rows(refused: "Sequence[Refused]", report: Path) -> None:
+    """List the rows that could not be used, say so, and leave with the code for that.
+
+    Raises:
+        ManifestError: If the report cannot be written.
+    """
+    from homerange.data.manifest import write_refused
+
+    write_refused(refused, report)
+    if refused:
+        click.echo(f"{len(refused):,} rows refused; reasons in {report}", err=True)
         sys.exit(SOME_REFUSED)
 
 

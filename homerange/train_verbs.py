@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from homerange.reports import report_unreadable
+from homerange.reports import report_rows, report_unreadable
 
 if TYPE_CHECKING:
     from homerange.train.stage import Trained
@@ -66,7 +66,7 @@ def train_dense(
     "--from", "from_checkpoint", type=FILE, required=True, help="The checkpoint to go on from."
 )
 @click.option(
-    "--encoder", type=FILE, required=True, help="Location encoder: a .pth.tar of TorchSpatial."
+    "--encoder", type=FILE, required=True, help="A range model, or a .pth.tar of TorchSpatial."
 )
 @click.option(
     "--recipe",
@@ -91,7 +91,8 @@ def train_location(
     encoder stays: the checkpoint needs no place to run.
 
     \b
-    homerange train location manifest.parquet --from checkpoint --encoder e.pth.tar -o located
+    homerange train location manifest.parquet --from checkpoint --encoder ranges -o located
+    homerange train location m.parquet --from experts --encoder grid.pth.tar -o located
     homerange train location m.parquet --from ck --encoder e -o lo --set location_layers=last-two
     """
     from homerange.train.location import train_location as run
@@ -150,6 +151,40 @@ def train_experts(
     _tell(trained)
 
 
+@train.command("range")
+@click.argument("table", type=FILE)
+@click.option("-o", "--output", type=FILE, required=True, help="Folder of the range model.")
+@click.option(
+    "--recipe",
+    default="small-range",
+    show_default=True,
+    help="torchspatial, small-range or a file.",
+)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one setting.")
+@click.option("--resume", is_flag=True, help="Go on where an interrupted training stopped.")
+def train_range(
+    table: Path, output: Path, recipe: str, settings: Sequence[str], resume: bool
+) -> None:
+    """Train a range model: which species to expect where, from records without photos.
+
+    TABLE is CSV, CSV.gz or Parquet with species, latitude and longitude, or a manifest. The range
+    model can be published with a world, and its encoder can supervise the location stage.
+
+    \b
+    homerange train range occurrences.csv.gz -o ranges
+    homerange train range manifest.parquet -o ranges --set epochs=20
+    homerange train range occurrences.parquet -o ranges --recipe torchspatial
+    """
+    from homerange.train.range import train_range as run
+    from homerange.train.range_config import RangeConfig
+
+    config = RangeConfig.read(recipe, settings)
+    with _says_how_to_go_on(output):
+        trained = run(table, output, config, resume=resume)
+    click.echo(f"{trained.records:,} records, {len(trained.species):,} species: {trained.folder}")
+    report_rows(trained.refused, output / "refused-range.csv")
+
+
 def _tell(trained: "Trained") -> None:
     """Say what a training left behind; of several processes the first speaks for all."""
     if not trained.first_process:
@@ -161,7 +196,7 @@ def _tell(trained: "Trained") -> None:
 @contextmanager
 def _says_how_to_go_on(checkpoint: Path) -> Iterator[None]:
     """Explain, where the user stops a training, what the same command needs to go on."""
-    from homerange.train.loop import STATE
+    from homerange.train.state import STATE
 
     try:
         yield

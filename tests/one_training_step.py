@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 
 import torch
+from tiny_encoder import SMALL
 from tiny_training import CLASSES, tiny_config, tiny_location_config
 from torch import nn
 
 from homerange.data.manifest import Manifest
-from homerange.geo.space2vec import Space2Vec
-from homerange.model.location import LocationEncoder, LocationSpec
+from homerange.model.location import LocationEncoder
 from homerange.model.network import build_network
 from homerange.train import loop
 from homerange.train.augment import seeded
@@ -23,12 +23,10 @@ from homerange.train.dataset import PlainPhotos, TrainingPhotos
 from homerange.train.dense import train_dense
 from homerange.train.engine import make_fabric
 from homerange.train.learner import Learner
-from homerange.train.location import places_of
 
 PLAIN = {"epochs": 1, "batch_size": 8, "mixup": 0.0, "head_dropout": 0.0, "input_px": 32}
 CONFIG = tiny_config(**PLAIN)
 LOCATED = tiny_location_config(**PLAIN, location_dropout=0.0, location_weight=1.0)
-ENCODER = LocationSpec(space2vec=Space2Vec(scales=4), hidden=12, features=6)
 
 
 def gradient_of_one_step(manifest, folder, *, places=False):
@@ -40,19 +38,17 @@ def gradient_of_one_step(manifest, folder, *, places=False):
     config = LOCATED if places else CONFIG
     fabric = make_fabric(config)
     photos = Manifest.read(manifest)
-    train = photos.split("train")
     with seeded(config.seed):
         network = build_network(classes=len(CLASSES), dropout=config.head_dropout)
-        loss = LocationLoss(network.encoder, LOCATED, fabric, place_size=6) if places else None
+        encoder = LocationEncoder(SMALL)
+        loss = LocationLoss(network.encoder, LOCATED, fabric, encoder) if places else None
         learner = Learner(network, config, teacher_size=0, location=loss)
-        place_NP = places_of(train, LocationEncoder(ENCODER)) if places else None
     freeze_batch_norm(learner)
     data = loop.TrainingData(
-        TrainingPhotos(train, CLASSES, config, px=config.input_px),
+        TrainingPhotos(photos.split("train"), CLASSES, config, px=config.input_px),
         PlainPhotos(photos.split("val"), CLASSES, config.preprocessing),
         None,
         None,
-        place_NP,
     )
     gradients, original = [], loop.make_optimizer
 

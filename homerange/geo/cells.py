@@ -44,6 +44,7 @@ __all__ = [
     "longest_diagonal_km",
     "mean_edge_km",
     "parse_cell",
+    "random_places",
     "to_path",
     "to_token",
 ]
@@ -150,6 +151,16 @@ def cell_corners(ids_N: NDArray[np.uint64]) -> NDArray[np.float64]:
     face_N, ij_N2, level_N = _unfold(ids_N)
     st_N42 = (ij_N2[:, None] + CORNERS_42) / 2.0 ** level_N[:, None, None]
     return to_latlon(_from_face(face_N[:, None], st_N42))
+
+
+def random_places(ids_N: NDArray[np.uint64], generator: np.random.Generator) -> NDArray[np.float64]:
+    """Draw a place inside each cell: latitude and longitude in degrees, shape (N, 2).
+
+    Places are even on the face of the cube that the cell lies on, and so nearly even on the Earth.
+    """
+    face_N, ij_N2, level_N = _unfold(ids_N)
+    st_N2 = (ij_N2 + generator.random((len(ids_N), 2))) / 2.0 ** level_N[:, None]
+    return to_latlon(_from_face(face_N, st_N2))
 
 
 def cell_reach_km(ids_N: NDArray[np.uint64]) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from homerange.data.images import Preprocessing
 from homerange.errors import CheckpointError
@@ -24,6 +24,7 @@ __all__ = [
     "WEIGHTS",
     "CheckpointConfig",
     "load_checkpoint",
+    "load_weights",
     "read_config",
     "save_weights",
 ]
@@ -115,7 +116,7 @@ def _experts(path: Path, found: object) -> ExpertSpec | None:
     return ExpertSpec(**found | {"layers": tuple(found["layers"])})
 
 
-def save_weights(network: SpeciesNetwork, folder: Path) -> None:
+def save_weights(network: nn.Module, folder: Path) -> None:
     """Write ``weights.safetensors``, replacing the old file in one step."""
     target = folder / WEIGHTS
     part = target.with_suffix(".part")
@@ -130,22 +131,37 @@ def load_checkpoint(folder: Path) -> tuple[SpeciesNetwork, CheckpointConfig]:
         CheckpointError: If a file is missing, or a tensor is missing or left over.
     """
     config = read_config(folder)
-    path = folder / WEIGHTS
-    if not path.is_file():
-        raise CheckpointError(f"{folder}: no {WEIGHTS} yet. Let the training finish, or resume it")
     network = config.network()
+    what = f"{config.backbone} with a {config.head} head for {len(config.classes)} classes"
+    load_weights(network, folder / WEIGHTS, what)
+    return network.eval(), config
+
+
+def load_weights(network: nn.Module, path: Path, what: str) -> None:
+    """Load all tensors of a checkpoint into a network, or none.
+
+    Args:
+        network: The network.
+        path: ``weights.safetensors``.
+        what: What the network is, for messages.
+
+    Raises:
+        CheckpointError: If the file is missing or damaged, or a tensor is missing or left over.
+    """
+    if not path.is_file():
+        raise CheckpointError(
+            f"{path.parent}: no {WEIGHTS} yet. Let the training finish, or resume it"
+        )
     found = _read_weights(path)
     shapes = {name: tensor.shape for name, tensor in found.items()}
     wanted = {name: tensor.shape for name, tensor in network.state_dict().items()}
     wrong = sorted({name for name, _ in shapes.items() ^ wanted.items()})
     if wrong:
         raise CheckpointError(
-            f"{path}: {len(wrong)} tensors do not belong to {config.backbone} with a {config.head} "
-            f"head for {len(config.classes)} classes, first {', '.join(wrong[:3])}. "
+            f"{path}: {len(wrong)} tensors do not belong to {what}, first {', '.join(wrong[:3])}. "
             "Copy the checkpoint again"
         )
     network.load_state_dict(found)
-    return network.eval(), config
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:

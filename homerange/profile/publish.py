@@ -15,9 +15,11 @@ from homerange.data.manifest import SPLITS, Manifest
 from homerange.errors import CheckpointError, ConfigError, ManifestError, WorldError
 from homerange.model.checkpoint import WEIGHTS, CheckpointConfig, load_checkpoint
 from homerange.model.network import SpeciesNetwork
+from homerange.model.range import RangeFacts
 from homerange.profile.drops import exact_drops
 from homerange.profile.expert_sums import expert_layers, expert_sums
 from homerange.profile.export import GRAPH, INPUT, OUTPUT, export_graph
+from homerange.profile.export_range import export_range, load_publishable
 from homerange.profile.fold import fold_batch_norm
 from homerange.profile.licence import licence_of, licence_rows
 from homerange.profile.mean_answers import fill_mean_answers
@@ -28,6 +30,7 @@ from homerange.specialize.count import count_macs, count_parameters
 from homerange.train.dataset import Unreadable
 from homerange.train.evaluate import summarise
 from homerange.train.infer import Answers, infer
+from homerange.train.stage import sha256_of
 from homerange.world.description import (
     Architecture,
     Description,
@@ -64,6 +67,7 @@ def publish(
     licence: str | None = None,
     exact: int = 0,
     drop_rule: DropRule = "reroute",
+    range_model: Path | None = None,
 ) -> Published:
     """Publish a checkpoint as a world.
 
@@ -76,9 +80,12 @@ def publish(
         exact: With experts: photos of each class for which every expert is dropped in turn.
         drop_rule: With experts: what becomes of the tokens of a dropped one, here and in every
             place that is cut from the world; see ``homerange.model.experts``.
+        range_model: Folder of a range model, as ``homerange train range`` writes it; what it knows
+            of the world's species is published with them.
 
     Raises:
-        CheckpointError: If the checkpoint has no class head.
+        CheckpointError: If the checkpoint has no class head, or the range model learnt from records
+            finer than what a world may say or knows none of its species.
         ConfigError: If there are no experts and a drop rule other than ``reroute`` is given.
         ManifestError: If the manifest has no labelled validation or test photo.
         WorldError: If photos state no licence and none is given, or ``output`` holds a world.
@@ -88,7 +95,9 @@ def publish(
     network, config = _load(checkpoint, drop_rule)
     photos = Manifest.read(manifest)
     rows = licence_rows(photos, teacher=bool(config.recipe.get("teacher")))
-    terms = licence_of(rows, otherwise=licence)
+    ranges = load_publishable(range_model, config.classes) if range_model else None
+    records = _records_by_licence(ranges.facts, manifest) if ranges else None
+    terms = licence_of(rows, records=records, otherwise=licence)
     judged = _judged(photos, manifest)
     _make_folder(output)  # before the photos are run: what is computed must find its place
     answers = infer(network, config, judged, title="profile")
@@ -100,6 +109,8 @@ def publish(
     profile_counts(judged, answers).write(output)
     evidence(judged, answers).write(output)
     activation_ranges(output, config, judged).write(output)
+    if ranges:
+        export_range(ranges, output)
     if any(layer.experts for layer in layers):
         _write_expert_tables(network, config, judged, output, exact)
     graph = Graph(
@@ -113,6 +124,15 @@ def publish(
     facts = _describe(name or output.resolve().name, network, config, photos, terms, graph, output)
     seal_world(output, _with_metrics(facts, photos, judged, answers, config.classes))
     return Published(output, len(config.classes), len(judged), answers.unreadable)
+
+
+def _records_by_licence(facts: RangeFacts, manifest: Path) -> dict[str, int]:
+    """Return the records that a range model learnt from; none where they are the world's photos."""
+    if facts.provenance["records_sha256"] == sha256_of(manifest):
+        return {}
+    licences = facts.provenance["licences"]
+    assert isinstance(licences, dict)
+    return {str(words): int(number) for words, number in licences.items()}
 
 
 def _load(checkpoint: Path, rule: DropRule) -> tuple[SpeciesNetwork, CheckpointConfig]:

@@ -23,11 +23,12 @@ from onnx import numpy_helper
 
 from homerange.errors import WorldError
 from homerange.geo.cells import cell_level, mean_edge_km
+from homerange.geo.coarse import PUBLISHED_LEVEL
 from homerange.geo.place import Place, SpeciesList
 from homerange.specialize.graph import find_class_rows
 from homerange.specialize.records import counts_for
 from homerange.specialize.species import SpeciesTable
-from homerange.world.tables import PUBLISHED_LEVEL, Evidence
+from homerange.world.tables import Evidence
 from homerange.world.weights import read_tensor
 from homerange.world.world import World
 

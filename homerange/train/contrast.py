@@ -12,6 +12,7 @@ Axes used in this file:
     B  photos of this process      A  anchors, of this process      C  candidates, of all
     T  tokens of a photo           V  views of a photo              D  channels of a layer
     F  features of the location encoder                             X  channels of all layers
+    2  latitude, longitude (degrees)
 """
 
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from homerange.model.backbone import transformer_layers
+from homerange.model.location import LocationEncoder
 from homerange.train.location_config import LocationConfig
 
 __all__ = ["LocationLoss", "contrastive_loss"]
@@ -58,15 +60,19 @@ class LocationLoss(nn.Module):
     """What training needs to be supervised by places; nothing of it belongs to the network."""
 
     def __init__(
-        self, encoder: nn.Module, config: LocationConfig, fabric: Fabric, *, place_size: int
+        self,
+        encoder: nn.Module,
+        config: LocationConfig,
+        fabric: Fabric,
+        location_encoder: LocationEncoder,
     ) -> None:
         """Make the projections, one for each block of the encoder.
 
         Args:
-            encoder: The encoder that is trained.
+            encoder: The encoder of photos, which is trained.
             config: The recipe.
             fabric: The engine, to see the views of other processes.
-            place_size: F, of the location encoder.
+            location_encoder: The encoder of places, which stays as it is and outside this module.
 
         Raises:
             ConfigError: If the recipe names layers that the encoder does not have.
@@ -80,29 +86,39 @@ class LocationLoss(nn.Module):
             for block, name in zip(blocks, self.layers, strict=True)
         }
         self.block_of_layer = [list(channels).index(block) for block in blocks]
-        self.norm = nn.LayerNorm(place_size)
-        self.project = nn.ModuleList(nn.Linear(place_size, size) for size in channels.values())
+        self.embed = location_encoder.embed
+        size = location_encoder.spec.features
+        self.norm = nn.LayerNorm(size)
+        self.project = nn.ModuleList(nn.Linear(size, wanted) for wanted in channels.values())
         self.dropout = nn.Dropout(config.location_dropout)
         self.config = config
         self.fabric = fabric
 
-    def forward(self, token_BTD: Mapping[str, Tensor], place_BF: Tensor, class_B: Tensor) -> Tensor:
+    def forward(
+        self, token_BTD: Mapping[str, Tensor], latlon_B2: Tensor, class_B: Tensor
+    ) -> Tensor:
         """Return the weighted sum of the losses of the layers, a scalar.
 
         Args:
             token_BTD: What enters the MLP of each layer, by its name, shape (B, T, D).
-            place_BF: Places of the photos as the location encoder gives them; NaN without one.
+            latlon_B2: Where the photos were taken; NaN where unknown.
             class_B: Class of each photo, -1 without a label.
         """
-        with torch.autocast(place_BF.device.type, enabled=False):
-            known_B = (class_B >= 0) & ~place_BF.isnan().any(dim=1)
-            place_BF = torch.where(known_B[:, None], place_BF, 0.0)
+        known_B = (class_B >= 0) & ~latlon_B2.isnan().any(dim=1)
+        with torch.autocast(latlon_B2.device.type, enabled=False):
+            place_BF = self._encode(latlon_B2, known_B)
             places = [self._places(block, place_BF) for block in range(len(self.project))]
             views = [
                 torch.cat([self._photos(token_BTD[name]), places[block][:, None]], dim=1)
                 for name, block in zip(self.layers, self.block_of_layer, strict=True)
             ]
             return self.config.location_weight * self._contrast(views, class_B, known_B)
+
+    def _encode(self, latlon_B2: Tensor, known_B: Tensor) -> Tensor:
+        """Ask the frozen encoder for the places that are known; zeros stand for the others."""
+        latlon_N2 = torch.where(known_B[:, None], latlon_B2, 0.0).double().cpu().numpy()
+        place_BF = self.embed(latlon_N2).to(latlon_B2.device)
+        return torch.where(known_B[:, None], place_BF, 0.0)
 
     def _photos(self, token_BTD: Tensor) -> Tensor:
         """Return the views of photos at one layer, shape (B, V, D)."""

@@ -5,8 +5,7 @@ All of it is inside one ``forward``, so that the engine may wrap it for many pro
 Axes used in this file:
     B  photos      H, W  pixels      C  classes      F  features of the teacher
     D  features    G  side of the grid at which features are compared
-    K  classes of a place
-    P  features of the location encoder
+    K  classes of a place     2  latitude, longitude
 """
 
 from collections.abc import Callable
@@ -59,16 +58,16 @@ class Learner(nn.Module):
         class_B: Tensor,
         teacher_BFGG: Tensor | None,
         mix: Mix,
-        place_BP: Tensor | None = None,
+        latlon_B2: Tensor | None = None,
         cut_for: TrainingPlace | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Return the loss, a scalar, and the logits (B, C), if the network has a head.
 
-        Photos without a label (class -1) take part in the teacher's loss only. Without places, as
-        on validation photos, there is no location loss. With a place to cut for, the loss of the
-        network cut for it is added.
+        Photos without a label (class -1) take part in the teacher's loss only. Where they were
+        taken (degrees, nan if unknown) is for the location loss, which validation is without. With
+        a place to cut for, the loss of the network cut for it is added.
         """
-        map_BDHW, loss = self._encode(mix.blend(x_B3HW), class_B, mix, place_BP)
+        map_BDHW, loss = self._encode(mix.blend(x_B3HW), class_B, mix, latlon_B2)
         if self.projection is not None and teacher_BFGG is not None:
             ours_BDGG = functional.adaptive_avg_pool2d(map_BDHW, teacher_BFGG.shape[2])
             projected_BFGG = self.projection(ours_BDGG.movedim(1, 3)).movedim(3, 1)
@@ -103,16 +102,16 @@ class Learner(nn.Module):
         return label_loss(logits_BK, target_B, mix=unmixed, smoothing=self.config.label_smoothing)
 
     def _encode(
-        self, x_B3HW: Tensor, class_B: Tensor, mix: Mix, place_BP: Tensor | None
+        self, x_B3HW: Tensor, class_B: Tensor, mix: Mix, latlon_B2: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Return the maps of photos, and the loss of what happens on the way to them."""
-        if self.location is None or place_BP is None:
+        if self.location is None or latlon_B2 is None:
             # Batches of validation differ in size, and each size would be compiled.
             maps = self._compiled if self._compiled and self.training else self.network.maps
             map_BDHW = maps(x_B3HW)
             return map_BDHW, map_BDHW.new_zeros(())
         with pre_mlp_tokens(self.network.encoder, self.location.layers) as token_BTD:
             map_BDHW = self.network.maps(x_B3HW)
-        place_BP, class_B = mix.dominant(place_BP), mix.dominant(class_B)
-        loss: Tensor = self.location(token_BTD, place_BP, class_B)
+        latlon_B2, class_B = mix.dominant(latlon_B2), mix.dominant(class_B)
+        loss: Tensor = self.location(token_BTD, latlon_B2, class_B)
         return map_BDHW, loss

@@ -1,40 +1,27 @@
 """Step ii of the paper: fine-tune a checkpoint, supervised by where its photos were taken.
 
-The location encoder is frozen: what it says of each photo's place is computed once. The projections
-that are trained beside the network are thrown away with the location loss; the checkpoint holds the
-network alone, so that nothing needs a place to run.
-
-Axes used in this file:
-    N  photos      F  features of the location encoder
+The location encoder is frozen. The projections that are trained beside the network are thrown away
+with the location loss; the checkpoint holds the network alone, and nothing needs a place to run.
 """
 
 from pathlib import Path
 
 import numpy as np
-import torch
 from lightning.fabric import Fabric
-from torch import Tensor
 
 from homerange.data.manifest import Manifest
 from homerange.errors import ManifestError
 from homerange.model.backbone import transformer_layers
 from homerange.model.checkpoint import WEIGHTS, load_checkpoint
-from homerange.model.location import LocationEncoder
 from homerange.model.network import SpeciesNetwork
+from homerange.model.range import load_range
 from homerange.model.torchspatial import load_torchspatial
 from homerange.train.contrast import LocationLoss
 from homerange.train.experts import freeze_gates
 from homerange.train.location_config import LocationConfig
-from homerange.train.stage import (
-    Places,
-    Stage,
-    Trained,
-    check_same_network,
-    sha256_of,
-    train_stage,
-)
+from homerange.train.stage import Stage, Trained, check_same_network, sha256_of, train_stage
 
-__all__ = ["places_of", "train_location"]
+__all__ = ["train_location"]
 
 
 def train_location(
@@ -53,7 +40,8 @@ def train_location(
         output: Folder of the checkpoint; made if absent.
         config: The recipe.
         from_checkpoint: The checkpoint to go on from, dense or with experts.
-        encoder: The location encoder: a ``.pth.tar`` file of TorchSpatial.
+        encoder: The location encoder: the folder of a range model, or a ``.pth.tar`` file of
+            TorchSpatial.
         resume: Go on from the last saved state in ``output``.
 
     Raises:
@@ -62,10 +50,12 @@ def train_location(
         ManifestError: If no photo of split train has coordinates, or as
             :func:`homerange.train.stage.train_stage`.
     """
+    _check_coordinates(manifest)
     network, facts = load_checkpoint(from_checkpoint)
     check_same_network(from_checkpoint, facts, config)
+    is_ours = encoder.is_dir()
     config.supervised(len(transformer_layers(network.encoder)))  # refuses layers that are not there
-    location_encoder = load_torchspatial(encoder)
+    location_encoder = load_range(encoder)[0].spa_enc if is_ours else load_torchspatial(encoder)
 
     def build(_: tuple[str, ...], __: Manifest) -> SpeciesNetwork:
         """Go on with the network of the checkpoint."""
@@ -75,35 +65,26 @@ def train_location(
             freeze_gates(network)
         return network
 
-    def loss(trained: SpeciesNetwork, fabric: Fabric) -> LocationLoss:
+    def location(trained: SpeciesNetwork, fabric: Fabric) -> LocationLoss:
         """Make the location loss with new projections."""
-        size = location_encoder.spec.features
-        return LocationLoss(trained.encoder, config, fabric, place_size=size)
+        return LocationLoss(trained.encoder, config, fabric, location_encoder)
 
     stage = Stage(
         classes=facts.classes,
         experts=facts.experts,
         start=f"checkpoint sha256 {sha256_of(from_checkpoint / WEIGHTS)}, "
-        f"location encoder sha256 {sha256_of(encoder)}",
+        f"location encoder sha256 {sha256_of(encoder / WEIGHTS if is_ours else encoder)}",
         build=build,
-        places=Places(encode=lambda photos: places_of(photos, location_encoder), loss=loss),
+        location=location,
     )
     return train_stage(manifest, output, config, stage, resume=resume)
 
 
-def places_of(photos: Manifest, encoder: LocationEncoder) -> Tensor:
-    """Encode where photos were taken, shape (N, F); NaN without coordinates.
-
-    Raises:
-        ManifestError: If no photo has coordinates.
-    """
-    latlon_N2 = photos.latlon_N2()
-    known_N = ~np.isnan(latlon_N2).any(axis=1)
-    if not known_N.any():
+def _check_coordinates(path: Path) -> None:
+    """Refuse, before anything is written, photos of which none has a place."""
+    photos = Manifest.read(path).split("train")
+    if np.isnan(photos.latlon_N2()).any(axis=1).all():
         raise ManifestError(
-            f"none of {len(photos):,} photos of split train has coordinates, so places cannot "
-            "supervise. Import them again with columns latitude and longitude"
+            f"{path}: none of {len(photos):,} photos of split train has coordinates, so places "
+            "cannot supervise. Import them again with columns latitude and longitude"
         )
-    place_NF = torch.full((len(photos), encoder.spec.features), torch.nan)
-    place_NF[torch.from_numpy(known_N)] = encoder.embed(latlon_N2[known_N])
-    return place_NF

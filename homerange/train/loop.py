@@ -7,12 +7,10 @@ dropout from (seed, step), and the learning rate is a function of the step.
 Source of the shape: the loop of Lightning Fabric's documentation, kept in plain sight.
 """
 
-import csv
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import torch
 from lightning.fabric import Fabric
@@ -20,11 +18,9 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from torch.utils.data import DataLoader
 
-from homerange.errors import CheckpointError, ConfigError
 from homerange.model.checkpoint import save_weights
 from homerange.progress import Step, progress
 from homerange.train.augment import seeded
-from homerange.train.config import TrainConfig
 from homerange.train.dataset import (
     Batch,
     GlobalBatches,
@@ -38,12 +34,10 @@ from homerange.train.learner import Learner
 from homerange.train.losses import draw_mix
 from homerange.train.places import TrainingPlaces
 from homerange.train.schedule import rate_factor
+from homerange.train.state import SAVE_EVERY_S, State, log_epoch, restore_state, save_state
 from homerange.train.teacher import TeacherFeatures
 
-__all__ = ["STATE", "TrainingData", "fit", "make_optimizer", "read_state"]
-
-SAVE_EVERY_S = 60.0
-STATE = "training_state.pt"
+__all__ = ["TrainingData", "fit", "make_optimizer"]
 
 
 @dataclass(frozen=True)
@@ -54,22 +48,22 @@ class TrainingData:
     val: PlainPhotos
     train_teacher: TeacherFeatures | None
     val_teacher: TeacherFeatures | None
-    place_NP: Tensor | None = None
-    """Where the photos to learn from were taken, as the location encoder gives it; NaN where
-    unknown. None where places do not supervise."""
     cut_for: TrainingPlaces | None = None
     """Places that the network is trained for as it is cut; none without ``place_dropout``."""
 
 
-@dataclass
-class State:
-    """Where a training stands."""
+class Rates(Protocol):
+    """Settings that say how fast each parameter learns."""
 
-    step: int = 0
-    best_score: float = float("-inf")
+    @property
+    def weight_decay(self) -> float:
+        """Weight decay of matrices."""
+
+    def peak_rate(self, parameter: str) -> float:
+        """Return the peak rate of a parameter, by its name."""
 
 
-def make_optimizer(learner: Learner, config: TrainConfig) -> AdamW:
+def make_optimizer(learner: nn.Module, config: Rates) -> AdamW:
     """AdamW with a group for each peak rate that the recipe gives, with and without weight decay.
 
     Vectors (norms and biases, those of experts too) have no weight decay: they hold no scale to
@@ -115,7 +109,7 @@ def fit(
     state = State()
     if resume:
         fabric.to_device(learner)  # the optimizer's state goes where its parameters are
-        _restore(folder, learner, optimizer, state)
+        restore_state(folder, learner, config, optimizer, state)
     wrapped, engine_optimizer = fabric.setup(learner, optimizer)
     batches = GlobalBatches(
         len(data.train),
@@ -213,21 +207,17 @@ class _Run:
         numbers = (config.seed, self.state.step, self.fabric.global_rank)
         mix = draw_mix(len(batch), alpha=config.mixup, seed=numbers)
         inputs = _inputs(self.fabric, batch, self.data.train_teacher, self.data.train.view)
+        latlon_B2 = self.data.train.latlon_N2[batch.photo_B].to(self.fabric.device)
+        if not weight:  # a stand-in was taken nowhere
+            latlon_B2 = torch.full_like(latlon_B2, torch.nan)
         places = self.data.cut_for  # the same place in all processes
         cut_for = places.draw((config.seed, self.state.step, 2)) if places else None
         with seeded(*numbers):  # fixes dropout
-            loss, _ = self.wrapped(*inputs, mix, self.places_of(batch, weight), cut_for)
+            loss, _ = self.wrapped(*inputs, mix, latlon_B2=latlon_B2, cut_for=cut_for)
         self.fabric.backward(weight * loss)
         self.optimizer.step()
         self.optimizer.zero_grad()
         return weight * float(loss.detach())
-
-    def places_of(self, batch: Batch, weight: float) -> Tensor | None:
-        """Return where the photos of a batch were taken; a stand-in was taken nowhere."""
-        if self.data.place_NP is None:
-            return None
-        place_BP = self.data.place_NP[batch.photo_B].to(self.fabric.device)
-        return place_BP if weight else torch.full_like(place_BP, torch.nan)
 
     def select(self, epoch: int, train_loss: float) -> None:
         """Judge the epoch on the validation photos; keep its weights if they are the best yet."""
@@ -236,7 +226,8 @@ class _Run:
         if better:
             self.state.best_score = score
         if self.fabric.is_global_zero:
-            _log(self.folder, epoch, train_loss, loss, top1, better)
+            columns = {"train_loss": train_loss, "val_loss": loss, "val_top1": top1}
+            log_epoch(self.folder, epoch, columns, selected=better)
             if better:
                 save_weights(self.learner.network, self.folder)
         self.save()
@@ -270,19 +261,9 @@ class _Run:
     def save(self) -> None:
         """Write the state in one step, so that a kill leaves the old one or the new one."""
         self.saved_at = time.monotonic()
-        if not self.fabric.is_global_zero:
-            return
-        part = self.folder / f"{STATE}.part"
-        torch.save(
-            {
-                "config": asdict(self.learner.config),
-                "state": asdict(self.state),
-                "learner": self.learner.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-            },
-            part,
-        )
-        part.replace(self.folder / STATE)
+        if self.fabric.is_global_zero:
+            config = self.learner.config
+            save_state(self.folder, self.learner, config, self.optimizer, self.state)
 
 
 def _stand_in(px: int) -> Batch:
@@ -301,49 +282,3 @@ def _inputs(
         batch.class_B.to(fabric.device),
         teacher.of(batch.photo_B, view).to(fabric.device) if teacher else None,
     )
-
-
-def read_state(folder: Path, config: TrainConfig) -> Mapping[str, Any]:
-    """Read the saved state of a training that is to go on.
-
-    Raises:
-        CheckpointError: If there is no state in ``folder``, or it is damaged.
-        ConfigError: If a setting differs; the message names it.
-    """
-    path = folder / STATE
-    if not path.is_file():
-        raise CheckpointError(f"{path}: nothing to resume. Train without --resume first")
-    try:
-        saved: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file
-        raise CheckpointError(
-            f"{path}: the state is damaged ({type(error).__name__}). Delete the folder and train "
-            "again"
-        ) from error
-    for key, value in asdict(config).items():
-        if saved["config"].get(key) != value:
-            raise ConfigError(
-                f"cannot resume: {key} was {saved['config'].get(key)!r} and is {value!r}. "
-                "Use the same recipe, or train into another folder"
-            )
-    return saved
-
-
-def _restore(folder: Path, learner: Learner, optimizer: AdamW, state: State) -> None:
-    saved = read_state(folder, learner.config)
-    learner.load_state_dict(saved["learner"])
-    optimizer.load_state_dict(saved["optimizer"])
-    state.step, state.best_score = saved["state"]["step"], saved["state"]["best_score"]
-
-
-def _log(
-    folder: Path, epoch: int, train_loss: float, val_loss: float, top1: float, better: bool
-) -> None:
-    path = folder / "log.csv"
-    lines = [["epoch", "train_loss", "val_loss", "val_top1", "selected"]]
-    if epoch and path.is_file():
-        with path.open(newline="") as file:
-            lines = list(csv.reader(file))[: epoch + 1]  # an epoch that is done again is one line
-    with path.open("w", newline="") as file:
-        row = [epoch + 1, f"{train_loss:.4f}", f"{val_loss:.4f}", f"{top1:.4f}", int(better)]
-        csv.writer(file).writerows([*lines, row])

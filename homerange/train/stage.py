@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 from lightning.fabric import Fabric
-from torch import Tensor
 
 from homerange.data.manifest import Manifest
 from homerange.data.names import OUTCOMES
@@ -19,18 +18,18 @@ from homerange.errors import CheckpointError, ConfigError, ManifestError
 from homerange.model.checkpoint import WEIGHTS, CheckpointConfig, read_config
 from homerange.model.experts import ExpertSpec
 from homerange.model.network import SpeciesNetwork
-from homerange.output import obstacle
 from homerange.train.augment import seeded
 from homerange.train.config import TrainConfig
 from homerange.train.contrast import LocationLoss
 from homerange.train.dataset import PlainPhotos, TrainingPhotos, Unreadable
 from homerange.train.engine import make_fabric
 from homerange.train.learner import Learner
-from homerange.train.loop import STATE, TrainingData, fit, read_state
+from homerange.train.loop import TrainingData, fit
 from homerange.train.places import TrainingPlaces
+from homerange.train.state import check_output
 from homerange.train.teacher import TeacherFeatures, teacher_features
 
-__all__ = ["Places", "Stage", "Trained", "check_same_network", "sha256_of", "train_stage"]
+__all__ = ["Stage", "Trained", "check_same_network", "sha256_of", "train_stage"]
 
 
 @dataclass(frozen=True)
@@ -47,15 +46,6 @@ class Trained:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Places:
-    """How the places of photos supervise a stage."""
-
-    encode: Callable[[Manifest], Tensor]
-    """Encodes where photos were taken, a row for each; NaN without coordinates."""
-    loss: Callable[[SpeciesNetwork, Fabric], LocationLoss]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Stage:
     """What one stage brings to a training."""
 
@@ -67,8 +57,8 @@ class Stage:
     """Where the first weights come from, for the provenance."""
     build: Callable[[tuple[str, ...], Manifest], SpeciesNetwork]
     """Makes the network that training starts from, of classes and training photos."""
-    places: Places | None = None
-    """Where places supervise, too."""
+    location: Callable[[SpeciesNetwork, Fabric], LocationLoss] | None = None
+    """Makes the loss of a stage that places supervise."""
 
 
 def train_stage(
@@ -101,7 +91,6 @@ def train_stage(
             f"{manifest}: no {'labelled ' if config.labels_weight else ''}photo in split train; "
             f"it holds {len(everything)} rows. Import the photos again, or label some"
         )
-    place_NP = stage.places.encode(train) if stage.places else None
     fabric = make_fabric(config)
     if fabric.is_global_zero:
         output.mkdir(parents=True, exist_ok=True)
@@ -114,14 +103,13 @@ def train_stage(
             network,
             config,
             teacher_size=train_teacher.size if train_teacher else 0,
-            location=stage.places.loss(network, fabric) if stage.places else None,
+            location=stage.location(network, fabric) if stage.location else None,
         )
     data = TrainingData(
         TrainingPhotos(train, classes, config, px=config.input_px),
         PlainPhotos(val, classes, config.preprocessing),
         train_teacher,
         val_teacher,
-        place_NP,
         _cut_for(train, classes, config),
     )
     unreadable = fit(fabric, learner, data, output, resume=resume)
@@ -152,16 +140,9 @@ def _check_output(
     folder: Path, manifest: Path, config: TrainConfig, start: str, *, resume: bool
 ) -> None:
     """Refuse, before anything is written, to replace a checkpoint or to resume another training."""
-    in_the_way = obstacle(folder / WEIGHTS, inputs=[manifest])
-    if in_the_way:
-        raise CheckpointError(f"{folder / WEIGHTS}: {in_the_way}")
+    check_output(folder, manifest, config, resume=resume)
     if not resume:
-        state, weights = ((folder / name).is_file() for name in (STATE, WEIGHTS))
-        if state or weights:
-            way = "Add --resume to go on with it, or write" if state else "Write"
-            raise CheckpointError(f"{folder}: holds a checkpoint already. {way} to another folder")
         return
-    read_state(folder, config)
     provenance = read_config(folder).provenance
     if provenance.get("manifest_sha256") != sha256_of(manifest):
         raise ConfigError(

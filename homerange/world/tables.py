@@ -32,16 +32,12 @@ from homerange.world.parquet import (
 __all__ = [
     "COUNT_BANDS",
     "COUNT_BAND_FROM",
-    "PUBLISHED_LEVEL",
     "Evidence",
     "Occurrence",
     "Profile",
     "Taxa",
     "count_band",
 ]
-
-PUBLISHED_LEVEL = 8
-"""Finest S2 level (mean edge 36 km) of anything that a world says about places."""
 
 COUNT_BANDS = ("1", "2-5", "6-20", "21-100", "101 or more")
 """What the bands 1 to 5 mean, in words; a world publishes no exact count of records."""

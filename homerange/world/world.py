@@ -19,6 +19,7 @@ from homerange.errors import WorldError
 from homerange.output import atomic_file
 from homerange.world.description import Description, Graph
 from homerange.world.expert_tables import Drops, Edges, Routing
+from homerange.world.range_model import RANGE_FILE
 from homerange.world.ranges import Ranges
 from homerange.world.tables import Evidence, Occurrence, Profile, Taxa
 
@@ -41,7 +42,7 @@ WORLD_FILES = (
 EXPERT_FILES = (Routing.file, Edges.file, Drops.file)
 """Files that a world with experts has beside them; the last only where drops were measured."""
 
-OPTIONAL_FILES = (Ranges.file, *EXPERT_FILES)
+OPTIONAL_FILES = (Ranges.file, *EXPERT_FILES, RANGE_FILE)
 """All files that a world may have beside those; the first is there since version 3."""
 
 HASH_ON_OPENING_UP_TO_BYTES = 200 * 10**6

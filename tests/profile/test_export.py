@@ -181,6 +181,7 @@ def test_a_tensor_that_the_graph_lacks_is_an_error_that_names_it(tmp_path, monke
     assert all(torch.equal(network.state_dict()[name], before[name]) for name in before)
 
 
+@pytest.mark.slow
 def test_a_network_that_places_supervised_has_the_graph_of_one_that_never_saw_a_place(
     plain, tmp_path
 ):

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file
+from tiny_ranges import occurrence_table, tiny_range_config
 from tiny_training import CLASSES, manifest_of, tiny_config, tiny_manifest
 
 from homerange.data.images import prepare
@@ -20,6 +21,8 @@ from homerange.model.checkpoint import CheckpointConfig, load_checkpoint, read_c
 from homerange.model.network import pixels_to_input
 from homerange.profile.publish import publish
 from homerange.train.evaluate import evaluate
+from homerange.train.range import train_range
+from homerange.world.range_model import RangeModel
 from homerange.world.tables import Evidence, Occurrence, Profile
 from homerange.world.world import open_world
 
@@ -278,6 +281,34 @@ def test_photos_that_only_a_teacher_was_asked_about_bind_the_world_too(quick, pl
     found = open_world(tmp_path / "of a teacher").description.licence
     assert found.weights == "CC BY-NC"
     assert found.rows == {"Attribution-NonCommercial 4.0": 1, "CC0-1.0": 5}
+
+
+def test_a_range_model_goes_with_the_world_and_its_records_bind_it(quick, tmp_path):
+    table = occurrence_table(tmp_path / "records.csv", licence="CC BY-NC 4.0")
+    ranges = train_range(table, tmp_path / "ranges", tiny_range_config(epochs=1)).folder
+    path = tiny_manifest(tmp_path, train=4, val=2, test=0)
+    quick(path, tmp_path / "world", range_model=ranges)
+    world = open_world(tmp_path / "world")
+    assert RangeModel.open(world.path).species == CLASSES[:-1]
+    assert world.description.licence.weights == "CC BY-NC"
+    assert world.description.licence.rows == {"CC0-1.0": 6, "CC BY-NC 4.0": 60}
+
+
+def test_photos_that_a_range_model_learnt_from_count_once(quick, tmp_path):
+    path = tiny_manifest(tmp_path, train=4, val=2, test=0)
+    ranges = train_range(path, tmp_path / "ranges", tiny_range_config(epochs=1)).folder
+    quick(path, tmp_path / "world", range_model=ranges)
+    assert open_world(tmp_path / "world").description.licence.rows == {"CC0-1.0": 6}
+
+
+def test_a_range_model_of_records_without_a_licence_needs_one(quick, tmp_path):
+    ranges = train_range(
+        occurrence_table(tmp_path / "records.csv"), tmp_path / "r", tiny_range_config(epochs=1)
+    ).folder
+    path = tiny_manifest(tmp_path, train=4, val=2, test=0)
+    with pytest.raises(WorldError, match="60 of 66 photos and records state no licence"):
+        quick(path, tmp_path / "world", range_model=ranges)
+    assert not (tmp_path / "world").exists()
 
 
 def test_world_json_is_plain_json(plain):

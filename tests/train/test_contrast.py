@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 from lightning.fabric import Fabric
+from tiny_encoder import SMALL
 from tiny_training import tiny_location_config
 from torch.nn import functional
 
+from homerange.model.location import LocationEncoder, LocationSpec
 from homerange.model.network import build_network
 from homerange.train.contrast import LocationLoss, contrastive_loss
 from homerange.train.losses import Mix
@@ -26,15 +28,15 @@ def encoder():
 
 @pytest.fixture
 def batch():
-    """Tokens of every layer, places and classes of six photos; the last one has no place."""
+    """Tokens of every layer, coordinates and classes of six photos; the last has no place."""
     generator = torch.Generator().manual_seed(1)
     tokens = [
         torch.randn(6, 5, CHANNELS[BLOCK_OF_LAYER[layer]], generator=generator)
         for layer in range(ALL_LAYERS)
     ]
-    place_BF = torch.randn(6, 8, generator=generator)
-    place_BF[5] = torch.nan
-    return tokens, place_BF, torch.tensor([0, 1, 0, 2, 1, 0])
+    latlon_B2 = torch.tensor([[-2.5, 35], [41.5, -87.5], [0.5, 37], [60, 5], [-17, 179.75]])
+    latlon_B2 = torch.cat([latlon_B2, torch.full((1, 2), torch.nan)])
+    return tokens, latlon_B2, torch.tensor([0, 1, 0, 2, 1, 0])
 
 
 def loss_of(encoder, **changes):
@@ -42,7 +44,7 @@ def loss_of(encoder, **changes):
     torch.manual_seed(2)
     fabric = Fabric(accelerator="cpu", devices=1)
     config = tiny_location_config(**changes)
-    return LocationLoss(encoder, config, fabric, place_size=8).eval()
+    return LocationLoss(encoder, config, fabric, LocationEncoder(SMALL)).eval()
 
 
 def of_layers(loss, tokens):
@@ -51,15 +53,16 @@ def of_layers(loss, tokens):
     return {name: tokens[layer] for name, layer in names.items()}
 
 
-def slowly(loss, tokens, place_BF, class_B, *, cross=False):
+def slowly(loss, tokens, latlon_B2, class_B, *, cross=False):
     """Equation 2 of Khosla et al. for each layer, one pair after the other."""
     total = 0.0
-    rows = [i for i in range(len(class_B)) if class_B[i] >= 0 and not place_BF[i].isnan().any()]
+    rows = [i for i in range(len(class_B)) if class_B[i] >= 0 and not latlon_B2[i].isnan().any()]
     for layer in loss.config.supervised(ALL_LAYERS):
         block = {p.out_features: p for p in loss.project}[tokens[layer].shape[2]]
         views = []
         for i in rows:
-            projected = functional.relu(block(loss.norm(place_BF[i])))
+            place_1F = loss.embed(latlon_B2[i : i + 1].double().numpy())
+            projected = functional.relu(block(loss.norm(place_1F[0])))
             for kind, view in (("photo", tokens[layer][i].mean(0)), ("place", projected)):
                 views.append((view / view.norm(), int(class_B[i]), kind))
         anchors = []
@@ -99,36 +102,36 @@ def test_an_anchor_without_positives_or_candidates_adds_nothing_and_has_a_gradie
 @pytest.mark.parametrize("contrast", ["all", "cross"])
 @pytest.mark.parametrize("layers", ["all", "last-two", (1, 7)])
 def test_the_loss_is_the_weighted_sum_of_its_equation_over_layers(encoder, batch, contrast, layers):
-    tokens, place_BF, class_B = batch
+    tokens, latlon_B2, class_B = batch
     loss = loss_of(encoder, contrast=contrast, location_layers=layers, tau=0.2)
     with torch.no_grad():
-        found = loss(of_layers(loss, tokens), place_BF, class_B)
-        expected = slowly(loss, tokens, place_BF, class_B, cross=contrast == "cross")
+        found = loss(of_layers(loss, tokens), latlon_B2, class_B)
+        expected = slowly(loss, tokens, latlon_B2, class_B, cross=contrast == "cross")
     assert found.item() == pytest.approx(expected, rel=1e-4)
     assert expected > 1e-3
 
 
 def test_photos_without_a_place_or_a_label_change_nothing(encoder, batch):
-    tokens, place_BF, class_B = batch
+    tokens, latlon_B2, class_B = batch
     loss = loss_of(encoder)
     with torch.no_grad():
-        whole = loss(of_layers(loss, tokens), place_BF, class_B)
+        whole = loss(of_layers(loss, tokens), latlon_B2, class_B)
         shorter = [token_BTD[:5] for token_BTD in tokens]
-        without_place = loss(of_layers(loss, shorter), place_BF[:5], class_B[:5])
+        without_place = loss(of_layers(loss, shorter), latlon_B2[:5], class_B[:5])
         unlabelled_B = torch.tensor([0, 1, 0, 2, -1, 0])
-        without_label = loss(of_layers(loss, tokens), place_BF, unlabelled_B)
+        without_label = loss(of_layers(loss, tokens), latlon_B2, unlabelled_B)
         shorter = [token_BTD[:4] for token_BTD in tokens]
         torch.testing.assert_close(whole, without_place)
-        kept = loss(of_layers(loss, shorter), place_BF[:4], class_B[:4])
+        kept = loss(of_layers(loss, shorter), latlon_B2[:4], class_B[:4])
         torch.testing.assert_close(without_label, kept)
     assert not torch.isclose(whole, without_label)
 
 
 def test_a_batch_without_any_place_has_no_loss_and_moves_nothing(encoder, batch):
-    tokens, place_BF, class_B = batch
+    tokens, latlon_B2, class_B = batch
     loss = loss_of(encoder)
     tokens = [token_BTD.requires_grad_() for token_BTD in tokens]
-    found = loss(of_layers(loss, tokens), torch.full_like(place_BF, torch.nan), class_B)
+    found = loss(of_layers(loss, tokens), torch.full_like(latlon_B2, torch.nan), class_B)
     found.backward()
     assert found.item() == 0
     assert all(token_BTD.grad.abs().max() == 0 for token_BTD in tokens)
@@ -136,9 +139,9 @@ def test_a_batch_without_any_place_has_no_loss_and_moves_nothing(encoder, batch)
 
 
 def test_dropout_may_leave_a_place_without_any_number(encoder, batch):
-    tokens, place_BF, class_B = batch
+    tokens, latlon_B2, class_B = batch
     loss = loss_of(encoder, location_dropout=0.99).train()
-    found = loss(of_layers(loss, tokens), place_BF.requires_grad_(), class_B)
+    found = loss(of_layers(loss, tokens), latlon_B2, class_B)
     found.backward()
     assert torch.isfinite(found)
     assert all(torch.isfinite(p.grad).all() for p in loss.parameters())
@@ -147,17 +150,16 @@ def test_dropout_may_leave_a_place_without_any_number(encoder, batch):
 def test_projections_have_the_size_of_the_paper_and_serve_all_layers_of_their_block(encoder):
     # 256 x 64 + 64, 256 x 96 + 96, 256 x 128 + 128, and a norm of 2 x 256.
     fabric = Fabric(accelerator="cpu", devices=1)
-    loss = LocationLoss(encoder, tiny_location_config(), fabric, place_size=256)
+    full = LocationEncoder(LocationSpec())
+    loss = LocationLoss(encoder, tiny_location_config(), fabric, full)
     assert sum(p.numel() for p in loss.parameters()) == 16_448 + 24_672 + 32_896 + 512
     assert loss.block_of_layer == list(BLOCK_OF_LAYER)
-    two = LocationLoss(
-        encoder, tiny_location_config(location_layers="last-two"), fabric, place_size=256
-    )
+    two = loss_of(encoder, location_layers="last-two")
     assert [p.out_features for p in two.project] == [96, 128]
 
 
 def test_tokens_are_views_of_their_own_where_they_are_asked_for(encoder, batch):
-    tokens, place_BF, class_B = batch
+    tokens, latlon_B2, class_B = batch
     loss = loss_of(encoder, pooling="tokens", pooled_tokens=3, location_layers=(4,))
     views_BVD = loss._photos(tokens[4])
     assert views_BVD.shape == (6, 3, 96)
@@ -171,29 +173,29 @@ def test_tokens_are_views_of_their_own_where_they_are_asked_for(encoder, batch):
     one = loss_of(encoder, pooling="tokens", pooled_tokens=1)
     with torch.no_grad():
         torch.testing.assert_close(
-            one(of_layers(one, same), place_BF, class_B),
-            loss_of(encoder)(of_layers(one, same), place_BF, class_B),
+            one(of_layers(one, same), latlon_B2, class_B),
+            loss_of(encoder)(of_layers(one, same), latlon_B2, class_B),
         )
 
 
 def test_views_of_other_processes_are_candidates_and_no_anchors(encoder, batch, monkeypatch):
     """What two processes give, each with three photos, is on average what one gives with six."""
-    tokens, place_BF, class_B = batch
+    tokens, latlon_B2, class_B = batch
     loss = loss_of(encoder)
     shares = [slice(0, 3), slice(3, 6)]
     with torch.no_grad():
-        one = loss(of_layers(loss, tokens), place_BF, class_B)
+        one = loss(of_layers(loss, tokens), latlon_B2, class_B)
         sent = [[], []]  # what each process hands over, in its order
         for rank, share in enumerate(shares):
             monkeypatch.setattr(loss, "_gather", lambda x, rank=rank: sent[rank].append(x) or x)
-            loss(of_layers(loss, [t[share] for t in tokens]), place_BF[share], class_B[share])
+            loss(of_layers(loss, [t[share] for t in tokens]), latlon_B2[share], class_B[share])
         parts = []
         for rank, share in enumerate(shares):
             both = iter([torch.stack(pair) for pair in zip(*sent, strict=True)])
             monkeypatch.setattr(loss, "_gather", lambda x, both=both: next(both))
             monkeypatch.setattr(loss, "fabric", Rank(rank))
             parts.append(
-                loss(of_layers(loss, [t[share] for t in tokens]), place_BF[share], class_B[share])
+                loss(of_layers(loss, [t[share] for t in tokens]), latlon_B2[share], class_B[share])
             )
     torch.testing.assert_close(sum(parts) / 2, one)
     assert abs(parts[0] - parts[1]) > 1e-3

@@ -16,6 +16,7 @@ from homerange.train.dense import train_dense
 from homerange.train.learner import Learner
 from homerange.train.losses import Mix, draw_mix
 from homerange.train.places import ExpertUse, TrainingPlace, TrainingPlaces, as_cut
+from homerange.train.state import STATE
 
 LAYER = "encoder.stages.2.1.transformer.1.mlp"
 SPEC = ExpertSpec(layers=(1,), experts=4, gate_rank=0)
@@ -230,7 +231,7 @@ def test_places_change_what_is_learnt_and_a_resume_goes_on_with_the_same_counts(
             train_dense(manifest, tmp_path / "parts", config)
     parts = train_dense(manifest, tmp_path / "parts", config, resume=True).folder
     states = [
-        torch.load(f / loop.STATE, weights_only=True)["learner"] for f in (whole, parts, plain)
+        torch.load(f / STATE, weights_only=True)["learner"] for f in (whole, parts, plain)
     ]
     assert all(torch.equal(states[1][name], tensor) for name, tensor in states[0].items())
     assert any(not torch.equal(states[2][name], tensor) for name, tensor in states[0].items())

@@ -13,7 +13,7 @@ from homerange.errors import CheckpointError, ConfigError
 from homerange.train import loop as loop_module
 from homerange.train.dataset import TrainingPhotos
 from homerange.train.dense import train_dense
-from homerange.train.loop import STATE
+from homerange.train.state import STATE
 
 STEPS = 9  # 12 photos in batches of 4, three epochs
 CONFIG = tiny_config(epochs=3, input_px=32)

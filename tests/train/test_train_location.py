@@ -2,12 +2,12 @@
 
 import dataclasses
 import shutil
-from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from tiny_encoder import torchspatial_file
+from tiny_ranges import tiny_range_config
 from tiny_training import (
     CLASSES,
     manifest_of,
@@ -20,12 +20,18 @@ from tiny_world import expert_checkpoint
 from homerange.data.manifest import Manifest
 from homerange.errors import CheckpointError, ConfigError, ManifestError
 from homerange.model.checkpoint import WEIGHTS, load_checkpoint, read_config
+from homerange.model.network import build_network
 from homerange.train import loop
 from homerange.train.contrast import LocationLoss
 from homerange.train.dense import train_dense
 from homerange.train.evaluate import evaluate
-from homerange.train.location import places_of, train_location
+from homerange.train.learner import Learner
+from homerange.train.location import train_location
 from homerange.train.location_config import LocationConfig
+from homerange.train.losses import Mix
+from homerange.train.range import train_range
+from homerange.train.stage import sha256_of
+from homerange.train.state import STATE
 
 CONFIG = tiny_location_config(input_px=32, location_weight=0.5)
 
@@ -80,7 +86,7 @@ def test_nothing_of_places_is_left_in_the_checkpoint(located, dense, manifest):
         theirs, recipe={}, provenance={}
     )
     assert evaluate(located, manifest).overall.photos == 7
-    state = torch.load(located / loop.STATE, weights_only=True)["learner"]
+    state = torch.load(located / STATE, weights_only=True)["learner"]
     assert any(name.startswith("location.") for name in state)  # where --resume finds it
 
 
@@ -116,6 +122,15 @@ def test_random_gates_of_the_control_stay_as_they_were_drawn(manifest, encoder, 
     assert all(torch.equal(tensor, after[name]) for name, tensor in gates.items())
 
 
+def test_the_encoder_of_a_range_model_can_supervise(manifest, dense, tmp_path):
+    ranges = train_range(manifest, tmp_path / "ranges", tiny_range_config(epochs=1)).folder
+    how = {"from_checkpoint": dense, "encoder": ranges}
+    trained = train_location(manifest, tmp_path / "located", CONFIG, **how)
+    digest = sha256_of(ranges / WEIGHTS)
+    assert read_config(trained.folder).provenance["start"].endswith(f"encoder sha256 {digest}")
+    assert shapes(trained.folder) == shapes(dense)
+
+
 # What it learns from
 
 
@@ -128,21 +143,11 @@ def test_other_places_make_another_network(manifest, dense, located, tmp_path):
     assert not torch.allclose(ours, theirs, atol=1e-5)
 
 
-def test_the_encoder_says_once_where_each_photo_was_taken(manifest, encoder, tmp_path):
-    photos = Manifest.read(unlocated(manifest, tmp_path, [1, 3])).split("train")
-    frozen = torchspatial_file(tmp_path / "same.pth.tar")
-    place_NF = places_of(photos, frozen)
-    latlon_N2 = photos.latlon_N2()
-    assert place_NF.isnan().any(1).nonzero().flatten().tolist() == [1, 3]
-    torch.testing.assert_close(place_NF[[0, 2]], frozen.embed(latlon_N2[[0, 2]]))
-
-
-def test_photos_without_coordinates_are_masked_and_the_rows_fit(
+def test_every_step_knows_where_its_photos_were_taken(
     manifest, dense, encoder, tmp_path, monkeypatch
 ):
     path = unlocated(manifest, tmp_path, [0, 5, 6])
-    frozen = torchspatial_file(tmp_path / "same.pth.tar")
-    places = places_of(Manifest.read(path).split("train"), frozen)
+    latlon_N2 = torch.from_numpy(Manifest.read(path).split("train").latlon_N2()).float()
     batches, looked = [], []
     one_step, forward = loop._Run.one_step, LocationLoss.forward
 
@@ -150,9 +155,9 @@ def test_photos_without_coordinates_are_masked_and_the_rows_fit(
         batches.append(batch)
         return one_step(self, batch, steps)
 
-    def note_places(self, tokens, place_BF, class_B):
-        looked.append((place_BF, class_B))
-        return forward(self, tokens, place_BF, class_B)
+    def note_places(self, tokens, latlon_B2, class_B):
+        looked.append((latlon_B2, class_B))
+        return forward(self, tokens, latlon_B2, class_B)
 
     monkeypatch.setattr(loop._Run, "one_step", note_batch)
     monkeypatch.setattr(LocationLoss, "forward", note_places)
@@ -160,17 +165,43 @@ def test_photos_without_coordinates_are_masked_and_the_rows_fit(
     how = {"from_checkpoint": dense, "encoder": encoder}
     train_location(path, tmp_path / "located", config, **how)
     assert len(batches) == len(looked) == 3  # validation has no places
-    for batch, (place_BF, class_B) in zip(batches, looked, strict=True):
-        torch.testing.assert_close(place_BF, places[batch.photo_B], equal_nan=True)
+    for batch, (latlon_B2, class_B) in zip(batches, looked, strict=True):
+        torch.testing.assert_close(latlon_B2, latlon_N2[batch.photo_B], equal_nan=True)
         assert torch.equal(class_B, batch.class_B)
+    assert sum(latlon_B2.isnan().any(1).sum().item() for latlon_B2, _ in looked) == 3
 
 
-def test_a_process_without_a_readable_photo_was_nowhere():
-    run = SimpleNamespace(
-        data=SimpleNamespace(place_NP=torch.ones(3, 2)), fabric=SimpleNamespace(device="cpu")
-    )
-    assert loop._Run.places_of(run, loop._stand_in(8), 1.0).tolist() == [[1, 1]]
-    assert loop._Run.places_of(run, loop._stand_in(8), 0.0).isnan().all()
+def test_a_blend_stands_where_its_larger_part_was_taken():
+    given = []
+    learner = Learner(build_network(classes=3), CONFIG, teacher_size=0, location=Noting(given))
+    x_B3HW = torch.rand(2, 3, 32, 32)
+    latlon_B2 = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    mix = Mix(torch.tensor([1, 0]), 0.4)
+    learner.eval()(x_B3HW, torch.tensor([0, 1]), None, mix, latlon_B2=latlon_B2)
+    ((tokens, found_B2, class_B),) = given
+    assert found_B2.tolist() == [[3, 4], [1, 2]]
+    assert class_B.tolist() == [1, 0]
+    # What enters the MLP is the normed output of the attention, of the blended photos.
+    layer = learner.network.encoder.get_submodule("stages.2.1.transformer.0")
+    seen = []
+    handle = layer.norm2.register_forward_hook(lambda _, __, out: seen.append(out))
+    learner.network.maps(mix.blend(x_B3HW))
+    handle.remove()
+    torch.testing.assert_close(tokens, seen[0].flatten(2).transpose(1, 2))
+
+
+class Noting(torch.nn.Module):
+    """A location loss that only remembers what it was given."""
+
+    layers = ("stages.2.1.transformer.0",)
+
+    def __init__(self, given):
+        super().__init__()
+        self.given = given
+
+    def forward(self, tokens, latlon_B2, class_B):
+        self.given.append((tokens[self.layers[0]], latlon_B2, class_B))
+        return torch.zeros(())
 
 
 def test_a_stopped_training_goes_on_to_the_same_weights(

@@ -25,7 +25,7 @@ from homerange.data.names import class_key, outcome
 from homerange.data.times import read_time
 from homerange.errors import ManifestError
 
-__all__ = ["import_table"]
+__all__ = ["import_table", "usual_column"]
 
 # Our column: the names that others give it, the most telling first.
 _ALIASES = {
@@ -170,15 +170,23 @@ def _choose(found: Sequence[str], columns: Mapping[str, str], source: Path) -> d
             )
         if theirs not in found:
             raise ManifestError(f"no column {theirs!r} to read {ours} from; {there}")
-    by_plain_name = {_plain(name): name for name in reversed(found) if name not in columns.values()}
-    chosen = dict(columns)
-    for ours, aliases in _ALIASES.items():
-        usual = [by_plain_name[alias] for alias in aliases.split() if alias in by_plain_name]
-        if usual and ours not in columns:
-            chosen[ours] = usual[0]
+    left = [name for name in found if name not in columns.values()]
+    usual = {ours: usual_column(ours, left) for ours in _ALIASES if ours not in columns}
+    chosen = {**columns, **{ours: theirs for ours, theirs in usual.items() if theirs}}
     if "image" not in chosen:
         raise ManifestError(f"no column holds the photos; {there}. Map one: --column image=NAME")
     return chosen
+
+
+def usual_column(ours: str, found: Sequence[str]) -> str | None:
+    """Return the column of a table that holds one of ours by its usual names, the most telling.
+
+    Example:
+        >>> usual_column("latitude_deg", ["Decimal Latitude", "species"])
+        'Decimal Latitude'
+    """
+    by_plain_name = {_plain(name): name for name in reversed(found)}
+    return next((by_plain_name[a] for a in _ALIASES[ours].split() if a in by_plain_name), None)
 
 
 def _plain(name: str) -> str:
