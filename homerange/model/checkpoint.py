@@ -6,7 +6,7 @@ training needs to go on; safe to delete afterwards). The contract is docs/checkp
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
@@ -30,6 +30,7 @@ __all__ = [
 
 CHECKPOINT_VERSION = 2
 FORMAT = "homerange-checkpoint"
+OTHER_NETWORKS = ("mobilenet", "gnfg", "flyp")  # systems of homerange.baselines
 WEIGHTS = "weights.safetensors"
 
 
@@ -123,17 +124,31 @@ def save_weights(network: SpeciesNetwork, folder: Path) -> None:
     part.replace(target)
 
 
-def load_checkpoint(folder: Path) -> tuple[SpeciesNetwork, CheckpointConfig]:
+def load_checkpoint(
+    folder: Path, build: Callable[[CheckpointConfig], SpeciesNetwork] = CheckpointConfig.network
+) -> tuple[SpeciesNetwork, CheckpointConfig]:
     """Load the selected weights of a checkpoint, in evaluation mode.
 
+    Args:
+        folder: The checkpoint.
+        build: Builds the network that its config describes; the default knows world networks,
+            ``homerange.baselines.systems.network_of`` other systems too.
+
     Raises:
-        CheckpointError: If a file is missing, or a tensor is missing or left over.
+        CheckpointError: If a file is missing, a tensor is missing or left over, or the network is
+            one of another system that ``build`` does not know.
     """
     config = read_config(folder)
+    system = config.recipe.get("system")
+    if system in OTHER_NETWORKS and build is CheckpointConfig.network:
+        raise CheckpointError(
+            f"{folder}: a checkpoint of the baseline {system}, which homerange evaluate can run "
+            "and nothing else. Use one of homerange train dense or experts"
+        )
     path = folder / WEIGHTS
     if not path.is_file():
         raise CheckpointError(f"{folder}: no {WEIGHTS} yet. Let the training finish, or resume it")
-    network = config.network()
+    network = build(config)
     found = _read_weights(path)
     shapes = {name: tensor.shape for name, tensor in found.items()}
     wanted = {name: tensor.shape for name, tensor in network.state_dict().items()}

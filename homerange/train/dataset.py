@@ -4,6 +4,7 @@ A photo that cannot be read leaves its batch and is reported with the reason; tr
 
 Axes used in this file:
     B  photos of a batch      H, W  pixels      V  views of a photo
+    N  photos of a manifest
 """
 
 from collections.abc import Iterator, Sequence
@@ -83,6 +84,7 @@ class _Photos(Dataset[Sample | Unreadable]):
     def __init__(self, manifest: Manifest, classes: Sequence[str]) -> None:
         self.manifest = manifest
         self.class_of_photo = class_indices(manifest, classes)
+        self.latlon_N2 = torch.from_numpy(manifest.latlon_N2()).float()
 
     def __len__(self) -> int:
         return len(self.manifest)

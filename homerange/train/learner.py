@@ -61,12 +61,14 @@ class Learner(nn.Module):
         mix: Mix,
         place_BP: Tensor | None = None,
         cut_for: TrainingPlace | None = None,
+        latlon_B2: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Return the loss, a scalar, and the logits (B, C), if the network has a head.
 
         Photos without a label (class -1) take part in the teacher's loss only. Without places, as
         on validation photos, there is no location loss. With a place to cut for, the loss of the
-        network cut for it is added.
+        network cut for it is added. Where the photos were taken, in degrees, is for learners whose
+        network looks at it; this one's does not.
         """
         map_BDHW, loss = self._encode(mix.blend(x_B3HW), class_B, mix, place_BP)
         if self.projection is not None and teacher_BFGG is not None:

@@ -215,8 +215,10 @@ class _Run:
         inputs = _inputs(self.fabric, batch, self.data.train_teacher, self.data.train.view)
         places = self.data.cut_for  # the same place in all processes
         cut_for = places.draw((config.seed, self.state.step, 2)) if places else None
+        latlon_B2 = self.data.train.latlon_N2[batch.photo_B].to(self.fabric.device)
+        place_BP = self.places_of(batch, weight)
         with seeded(*numbers):  # fixes dropout
-            loss, _ = self.wrapped(*inputs, mix, self.places_of(batch, weight), cut_for)
+            loss, _ = self.wrapped(*inputs, mix, place_BP, cut_for, latlon_B2=latlon_B2)
         self.fabric.backward(weight * loss)
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -254,10 +256,10 @@ class _Run:
             if len(batch) == 0:
                 continue
             mix = draw_mix(len(batch), alpha=0, seed=(0,))
+            latlon_B2 = self.data.val.latlon_N2[batch.photo_B].to(self.fabric.device)
             with torch.no_grad(), self.fabric.autocast():
-                loss, logits_BC = self.learner(
-                    *_inputs(self.fabric, batch, self.data.val_teacher, 0), mix
-                )
+                inputs = _inputs(self.fabric, batch, self.data.val_teacher, 0)
+                loss, logits_BC = self.learner(*inputs, mix, latlon_B2=latlon_B2)
             loss_sum += float(loss) * len(batch)
             photos += len(batch)
             if logits_BC is not None:

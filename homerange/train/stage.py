@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from lightning.fabric import Fabric
@@ -30,7 +31,7 @@ from homerange.train.loop import STATE, TrainingData, fit, read_state
 from homerange.train.places import TrainingPlaces
 from homerange.train.teacher import TeacherFeatures, teacher_features
 
-__all__ = ["Places", "Stage", "Trained", "check_same_network", "sha256_of", "train_stage"]
+__all__ = ["Fit", "Places", "Stage", "Trained", "check_same_network", "sha256_of", "train_stage"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,14 @@ class Places:
     loss: Callable[[SpeciesNetwork, Fabric], LocationLoss]
 
 
+class Fit(Protocol):
+    """Trains a learner and writes its weights, as :func:`homerange.train.loop.fit` does."""
+
+    def __call__(  # noqa: D102
+        self, fabric: Fabric, learner: Learner, data: TrainingData, folder: Path, *, resume: bool
+    ) -> list[Unreadable]: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stage:
     """What one stage brings to a training."""
@@ -69,6 +78,12 @@ class Stage:
     """Makes the network that training starts from, of classes and training photos."""
     places: Places | None = None
     """Where places supervise, too."""
+    learner: type[Learner] = Learner
+    """What is learnt in a step."""
+    fit: Fit | None = None
+    """How the steps are taken; ``None`` for :func:`homerange.train.loop.fit`."""
+    photos: Callable[[Manifest], Manifest] | None = None
+    """Chooses the photos of the manifest that count; ``None`` for all of them."""
 
 
 def train_stage(
@@ -91,6 +106,8 @@ def train_stage(
     """
     _check_output(output, manifest, config, stage.start, resume=resume)
     everything = Manifest.read(manifest)
+    if stage.photos:
+        everything = stage.photos(everything)
     train, val = (
         _usable(everything.split("train"), config),
         _usable(everything.split("val"), config),
@@ -110,7 +127,7 @@ def train_stage(
     train_teacher, val_teacher = _teach(train, val, config, output, str(fabric.device))
     with seeded(config.seed):
         network = stage.build(classes, train)
-        learner = Learner(
+        learner = stage.learner(
             network,
             config,
             teacher_size=train_teacher.size if train_teacher else 0,
@@ -124,7 +141,8 @@ def train_stage(
         place_NP,
         _cut_for(train, classes, config),
     )
-    unreadable = fit(fabric, learner, data, output, resume=resume)
+    run = stage.fit or fit
+    unreadable = run(fabric, learner, data, output, resume=resume)
     return Trained(output, classes, len(train), unreadable, fabric.is_global_zero)
 
 
