@@ -284,7 +284,7 @@ def bootstrap(difference_SPN: NDArray[np.float32], draws: int = 2000) -> tuple[f
         ]
         total, photos = (torch.einsum("spn,s,p,n->", x, *weights) for x in (value, judged))
         means.append(float(total / photos))
-    low, high = np.percentile(means, [2.5, 97.5])
+    low, high = np.nanpercentile(means, [2.5, 97.5])  # a draw may hold no judged photo
     return round(float(low), 4), round(float(high), 4)
 
 

@@ -13,6 +13,8 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
+from homerange.baselines.config import BaselineConfig
+from homerange.baselines.systems import read_recipe
 from homerange.train.config import TrainConfig
 from homerange.train.expert_config import ExpertConfig
 from homerange.train.location_config import LocationConfig
@@ -25,7 +27,8 @@ HEAD = """\
 
 Written by `python docs/generate_recipes.py` from `homerange/train/config.py`,
 `homerange/train/location_config.py`, `homerange/train/expert_config.py`,
-`homerange/train/range_config.py` and `homerange/train/recipes/`; do not edit.
+`homerange/train/range_config.py`, `homerange/baselines/` and `homerange/train/recipes/`; do not
+edit.
 
 A recipe is a TOML file: `key = value`, one setting a line. What it does not name has the default.
 An unknown key, a value of the wrong type and values that contradict each other are refused before
@@ -71,6 +74,16 @@ checkpoint has, and these. `paper-experts` is the paper's; `small-experts` goes 
 """
 
 
+BASELINES = """\
+## Other systems
+
+`homerange train baseline` takes the settings of the first table and, by the `system` of the recipe,
+some of its own ([baselines.md](baselines.md)). Shown are these and all that differ from the
+defaults in one recipe at least; an empty cell is a setting that the system does not have. For
+`gnfg` and `few-shot` the dense checkpoint takes the place of `start`.
+"""
+
+
 def page() -> str:
     """Return the whole page."""
     stages = ((LOCATION, LocationConfig), (EXPERTS, ExpertConfig))
@@ -85,7 +98,7 @@ def page() -> str:
         parts += [words, *_table(config, own, shipped)]
     ranges = {field.name for field in dataclasses.fields(RangeConfig)} - {"name"}
     parts += [RANGE, *_table(RangeConfig, ranges, _shipped(RangeConfig))]
-    return "\n".join(parts)
+    return "\n".join([*parts, BASELINES, *_baselines()])
 
 
 def _shipped(config: type[Recipe]) -> dict[str, Recipe]:
@@ -111,10 +124,33 @@ def _table(config: type[Recipe], settings: set[str], recipes: Mapping[str, Recip
     return [*lines, "", "What they mean, where the name does not say it:", "", *notes, ""]
 
 
+def _baselines() -> list[str]:
+    """Write one table for the systems that differ in their settings, and what these mean."""
+    files = sorted(BaselineConfig.shipped_in.glob("*.toml"))
+    recipes = {file.stem: read_recipe(file.stem) for file in files}
+    plain = {field.name: field.default for field in dataclasses.fields(TrainConfig)}
+    settings: dict[str, None] = {}  # in order, each once
+    for recipe in recipes.values():
+        for field in dataclasses.fields(recipe):
+            if getattr(recipe, field.name) != plain.get(field.name):
+                settings[field.name] = None
+    lines = [_line(["setting", *recipes]), _line(["---"] * (len(recipes) + 1))]
+    for name in settings:
+        values = [getattr(recipe, name, None) for recipe in recipes.values()]
+        cells = ["" if value is None else _value(value) for value in values]
+        lines.append(_line([f"`{name}`", *cells]))
+    notes = [f"- `system`: {meanings(BaselineConfig)['system']}"]
+    told = meanings(BaselineConfig)
+    for system, recipe in recipes.items():
+        own = {k: v for k, v in meanings(type(recipe)).items() if told.get(k) != v}
+        notes += [f"- `{name}` ({system}): {text}" for name, text in own.items()]
+    return [*lines, "", "What they mean:", "", *notes, ""]
+
+
 def meanings(config: type[Recipe]) -> dict[str, str]:
     """Return the docstring under each field that has one, on one line; those of its bases too."""
     found = {}
-    bases = [base for base in config.__mro__ if dataclasses.is_dataclass(base)]
+    bases = [base for base in reversed(config.__mro__) if dataclasses.is_dataclass(base)]
     lines = (ast.parse(textwrap.dedent(inspect.getsource(base))).body[0] for base in bases)
     for field, text in (pair for base in lines for pair in itertools.pairwise(base.body)):
         if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):

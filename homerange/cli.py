@@ -98,10 +98,11 @@ def evaluate(checkpoint: Path, manifest: Path, split: str) -> None:
     \b
     homerange evaluate checkpoint manifest.parquet
     """
+    from homerange.baselines.systems import network_of
     from homerange.show import print_evaluation
     from homerange.train.evaluate import evaluate as run
 
-    evaluation = run(checkpoint, manifest, split=split)
+    evaluation = run(checkpoint, manifest, split=split, build=network_of)
     print_evaluation(evaluation)
     report_unreadable(evaluation.unreadable, checkpoint / f"refused-evaluate-{split}.csv")
 

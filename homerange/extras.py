@@ -11,6 +11,7 @@ EXTRA_OF = {
     "duckdb": "get",
     "onnx": "get",
     "matplotlib": "report",
+    "open_clip": "baselines",
     "lightning": "train",
     "onnxscript": "train",
     "pyarrow": "train",

@@ -185,6 +185,43 @@ def train_range(
     report_rows(trained.refused, output / "refused-range.csv")
 
 
+@train.command("baseline")
+@click.argument("manifest", type=FILE)
+@click.option("-o", "--output", type=FILE, required=True, help="Folder of the checkpoint.")
+@click.option("--recipe", required=True, help="mobilenet, gnfg, ptfl, flyp, few-shot or a file.")
+@click.option(
+    "--from", "from_checkpoint", type=FILE, help="The dense checkpoint of gnfg and few-shot."
+)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one setting.")
+@click.option("--resume", is_flag=True, help="Go on where an interrupted training stopped.")
+def train_baseline(
+    manifest: Path,
+    output: Path,
+    recipe: str,
+    from_checkpoint: Path | None,
+    settings: Sequence[str],
+    resume: bool,
+) -> None:
+    """Train one of the paper's other systems on the same photos.
+
+    mobilenet: MobileNetV2. gnfg: the place of a photo is used at inference. ptfl: federated
+    averaging over S2 cells. flyp: a CLIP fine-tuned with captions (extra baselines). few-shot: a
+    dense network cut for a place and fine-tuned there.
+
+    \b
+    homerange train baseline manifest.parquet -o mobilenet --recipe mobilenet
+    homerange train baseline m.parquet -o g --recipe gnfg --from checkpoint --set geo_mode=prior
+    homerange train baseline m.parquet -o s --recipe few-shot --from ck --set place=-2.33,34.83
+    """
+    from homerange.baselines.systems import read_recipe
+    from homerange.baselines.systems import train_baseline as run
+
+    config = read_recipe(recipe, settings)
+    with _says_how_to_go_on(output):
+        trained = run(manifest, output, config, from_checkpoint=from_checkpoint, resume=resume)
+    _tell(trained)
+
+
 def _tell(trained: "Trained") -> None:
     """Say what a training left behind; of several processes the first speaks for all."""
     if not trained.first_process:

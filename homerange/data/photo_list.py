@@ -14,7 +14,7 @@ from homerange.geo.place import Cell, Circle
 from homerange.geo.sphere import distance_km
 from homerange.output import atomic_file, writing
 
-__all__ = ["near", "write_photo_list"]
+__all__ = ["near", "taken_in", "write_photo_list"]
 
 _COLUMNS = ("file", "species", "latitude", "longitude")
 
@@ -25,12 +25,9 @@ def near(manifest: Manifest, place: Circle | Cell) -> Manifest:
     Raises:
         PlaceError: If there are none.
     """
-    latlon_N2 = manifest.latlon_N2()
-    known_N = ~np.isnan(latlon_N2).any(axis=1)
-    inside_N = np.zeros(len(manifest), dtype=bool)
-    if known_N.any():
-        inside_N[known_N] = _inside(place, latlon_N2[known_N])
+    inside_N = taken_in(manifest, place)
     if not inside_N.any():
+        known_N = ~np.isnan(manifest.latlon_N2()).any(axis=1)
         wider = "larger --radius-km" if isinstance(place, Circle) else "coarser cell"
         raise PlaceError(
             f"none of {len(manifest):,} photos was taken here: {place.describe()}; "
@@ -38,6 +35,16 @@ def near(manifest: Manifest, place: Circle | Cell) -> Manifest:
             f"Try another place or a {wider}"
         )
     return manifest.where(inside_N)
+
+
+def taken_in(manifest: Manifest, place: Circle | Cell) -> NDArray[np.bool_]:
+    """Return whether each photo was taken in a place, shape (N,); false where nobody knows."""
+    latlon_N2 = manifest.latlon_N2()
+    known_N = ~np.isnan(latlon_N2).any(axis=1)
+    inside_N = np.zeros(len(manifest), dtype=bool)
+    if known_N.any():
+        inside_N[known_N] = _inside(place, latlon_N2[known_N])
+    return inside_N
 
 
 def write_photo_list(manifest: Manifest, path: Path) -> int:

@@ -22,6 +22,7 @@ __all__ = [
     "add_experts",
     "build_encoder",
     "feature_size",
+    "from_hub",
     "load_encoder",
     "save_start",
     "transformer_layers",
@@ -53,7 +54,7 @@ def build_encoder(backbone: str = "mobilevitv2_050", *, start: str = "none") -> 
     if backbone not in BACKBONES:
         raise ConfigError(f"backbone {backbone!r} is unknown; choose one of {', '.join(BACKBONES)}")
     if start == "timm":
-        return _from_hub(backbone)
+        return from_hub(backbone)
     encoder: nn.Module = timm.create_model(backbone, pretrained=False, num_classes=0)
     if start == "shipped":
         _load_shipped(encoder, backbone)
@@ -173,12 +174,18 @@ def _load_shipped(encoder: nn.Module, backbone: str) -> None:
     load_encoder(encoder, SHIPPED_START)
 
 
-def _from_hub(backbone: str) -> nn.Module:
+def from_hub(backbone: str) -> nn.Module:
+    """Build an encoder of timm, of any kind, with the ImageNet weights of its hub.
+
+    Raises:
+        CheckpointError: If they cannot be fetched.
+    """
     try:
         encoder: nn.Module = timm.create_model(backbone, pretrained=True, num_classes=0)
     except Exception as error:  # the hub raises many kinds, none of them ours
         raise CheckpointError(
             f"could not fetch the ImageNet weights of {backbone} from timm's hub: {error}. "
-            'Connect to the network, or use start = "shipped", a weights file, or "none"'
+            'Connect to the network, or use start = "shipped" (of mobilevitv2_050 only), a weights '
+            'file, or "none"'
         ) from error
     return encoder

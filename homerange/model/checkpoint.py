@@ -6,7 +6,7 @@ training needs to go on; safe to delete afterwards). The contract is docs/checkp
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
@@ -31,6 +31,7 @@ __all__ = [
 
 CHECKPOINT_VERSION = 2
 FORMAT = "homerange-checkpoint"
+OTHER_NETWORKS = ("mobilenet", "gnfg", "flyp")  # systems of homerange.baselines
 WEIGHTS = "weights.safetensors"
 
 
@@ -124,14 +125,28 @@ def save_weights(network: nn.Module, folder: Path) -> None:
     part.replace(target)
 
 
-def load_checkpoint(folder: Path) -> tuple[SpeciesNetwork, CheckpointConfig]:
+def load_checkpoint(
+    folder: Path, build: Callable[[CheckpointConfig], SpeciesNetwork] = CheckpointConfig.network
+) -> tuple[SpeciesNetwork, CheckpointConfig]:
     """Load the selected weights of a checkpoint, in evaluation mode.
 
+    Args:
+        folder: The checkpoint.
+        build: Builds the network that its config describes; the default knows world networks,
+            ``homerange.baselines.systems.network_of`` other systems too.
+
     Raises:
-        CheckpointError: If a file is missing, or a tensor is missing or left over.
+        CheckpointError: If a file is missing, a tensor is missing or left over, or the network is
+            one of another system that ``build`` does not know.
     """
     config = read_config(folder)
-    network = config.network()
+    system = config.recipe.get("system")
+    if system in OTHER_NETWORKS and build is CheckpointConfig.network:
+        raise CheckpointError(
+            f"{folder}: a checkpoint of the baseline {system}, which homerange evaluate can run "
+            "and nothing else. Use one of homerange train dense or experts"
+        )
+    network = build(config)
     what = f"{config.backbone} with a {config.head} head for {len(config.classes)} classes"
     load_weights(network, folder / WEIGHTS, what)
     return network.eval(), config

@@ -66,8 +66,11 @@ class SpeciesNetwork(nn.Module):
         pooled_BD: Tensor = self.encoder.forward_head(map_BDHW)  # type: ignore[operator]
         return pooled_BD
 
-    def features(self, x_B3HW: Tensor) -> Tensor:
-        """Return the input of the class rows, shape (B, D): what a world keeps as evidence."""
+    def features(self, x_B3HW: Tensor, latlon_B2: Tensor | None = None) -> Tensor:
+        """Return the input of the class rows, shape (B, D): what a world keeps as evidence.
+
+        Where the photos were taken is for networks that use it; this one sees the photo alone.
+        """
         return self.neck(self.encoder(x_B3HW))
 
     def neck(self, pooled_BD: Tensor) -> Tensor:

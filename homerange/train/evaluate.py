@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from homerange.data.manifest import Manifest
 from homerange.data.metrics import chance, in_top, macro_f1, majority, wilson_interval
 from homerange.errors import CheckpointError, ManifestError
-from homerange.model.checkpoint import WEIGHTS, load_checkpoint
+from homerange.model.checkpoint import WEIGHTS, CheckpointConfig, load_checkpoint
+from homerange.model.network import SpeciesNetwork
 from homerange.train.dataset import Unreadable
 from homerange.train.infer import Answers, infer
 
@@ -65,19 +66,26 @@ class Evaluation:
         }
 
 
-def evaluate(checkpoint: Path, manifest: Path, *, split: str = "test") -> Evaluation:
+def evaluate(
+    checkpoint: Path,
+    manifest: Path,
+    *,
+    split: str = "test",
+    build: Callable[[CheckpointConfig], SpeciesNetwork] = CheckpointConfig.network,
+) -> Evaluation:
     """Measure a checkpoint on the labelled photos of one split; writes its ``metrics.json``.
 
     Args:
         checkpoint: Folder of the checkpoint.
         manifest: The manifest with splits.
         split: ``"train"``, ``"val"`` or ``"test"``.
+        build: As for :func:`homerange.model.checkpoint.load_checkpoint`.
 
     Raises:
         CheckpointError: If the checkpoint has no class head.
         ManifestError: If the split holds no labelled photo.
     """
-    network, config = load_checkpoint(checkpoint)
+    network, config = load_checkpoint(checkpoint, build)
     if network.head is None:
         raise CheckpointError(
             f"{checkpoint}: an encoder without classes cannot be evaluated. Train it on labelled "

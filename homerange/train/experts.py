@@ -26,6 +26,7 @@ from homerange.model.experts import ExpertMlp
 from homerange.model.network import SpeciesNetwork
 from homerange.model.pre_mlp import pre_mlp_tokens
 from homerange.progress import progress
+from homerange.train.config import TrainConfig
 from homerange.train.dataset import PlainPhotos, loader
 from homerange.train.expert_config import ExpertConfig
 from homerange.train.kmeans import Clusters, spherical_kmeans
@@ -37,7 +38,14 @@ from homerange.train.stage import (
     train_stage,
 )
 
-__all__ = ["LayerReport", "collect_tokens", "convert", "freeze_gates", "train_experts"]
+__all__ = [
+    "LayerReport",
+    "check_dense",
+    "collect_tokens",
+    "convert",
+    "freeze_gates",
+    "train_experts",
+]
 
 DISTILL_BATCH, DISTILL_RATE = 4096, 1e-3
 
@@ -83,7 +91,7 @@ def train_experts(
         ManifestError: As :func:`homerange.train.stage.train_stage`.
     """
     dense, facts = load_checkpoint(from_checkpoint)
-    _check_start(from_checkpoint, facts, config)
+    check_dense(from_checkpoint, facts, config)
 
     def build(_: tuple[str, ...], photos: Manifest) -> SpeciesNetwork:
         """Convert the dense network, or shape one for the state that will be restored."""
@@ -104,7 +112,13 @@ def train_experts(
     return train_stage(manifest, output, config, stage, resume=resume)
 
 
-def _check_start(folder: Path, facts: CheckpointConfig, config: ExpertConfig) -> None:
+def check_dense(folder: Path, facts: CheckpointConfig, config: TrainConfig) -> None:
+    """Refuse to go on from a checkpoint that is not a dense one of the recipe's network.
+
+    Raises:
+        CheckpointError: If it has experts already or no class head.
+        ConfigError: If its backbone or head is another.
+    """
     if facts.experts is not None:
         raise CheckpointError(
             f"{folder}: has experts already. Start from a dense checkpoint: homerange train dense"

@@ -75,7 +75,8 @@ def infer(
             step(len(batch) + len(batch.unreadable))
             if len(batch) == 0:
                 continue
-            features_BD = network.features(batch.pixels_B3HW.to(device).float() / 255.0)
+            latlon_B2 = photos.latlon_N2[batch.photo_B].to(device)
+            features_BD = network.features(batch.pixels_B3HW.to(device).float() / 255.0, latlon_B2)
             rows.append(batch.photo_B.numpy())
             labels.append(batch.class_B.numpy())
             features.append(features_BD.cpu().numpy())

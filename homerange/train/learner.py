@@ -64,7 +64,7 @@ class Learner(nn.Module):
         """Return the loss, a scalar, and the logits (B, C), if the network has a head.
 
         Photos without a label (class -1) take part in the teacher's loss only. Where they were
-        taken (degrees, nan if unknown) is for the location loss, which validation is without. With
+        taken (degrees, nan if unknown) is for the location loss, which evaluation is without. With
         a place to cut for, the loss of the network cut for it is added.
         """
         map_BDHW, loss = self._encode(mix.blend(x_B3HW), class_B, mix, latlon_B2)
@@ -105,7 +105,7 @@ class Learner(nn.Module):
         self, x_B3HW: Tensor, class_B: Tensor, mix: Mix, latlon_B2: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Return the maps of photos, and the loss of what happens on the way to them."""
-        if self.location is None or latlon_B2 is None:
+        if self.location is None or latlon_B2 is None or not self.training:
             # Batches of validation differ in size, and each size would be compiled.
             maps = self._compiled if self._compiled and self.training else self.network.maps
             map_BDHW = maps(x_B3HW)

@@ -245,10 +245,10 @@ class _Run:
             if len(batch) == 0:
                 continue
             mix = draw_mix(len(batch), alpha=0, seed=(0,))
+            latlon_B2 = self.data.val.latlon_N2[batch.photo_B].to(self.fabric.device)
             with torch.no_grad(), self.fabric.autocast():
-                loss, logits_BC = self.learner(
-                    *_inputs(self.fabric, batch, self.data.val_teacher, 0), mix
-                )
+                inputs = _inputs(self.fabric, batch, self.data.val_teacher, 0)
+                loss, logits_BC = self.learner(*inputs, mix, latlon_B2=latlon_B2)
             loss_sum += float(loss) * len(batch)
             photos += len(batch)
             if logits_BC is not None:

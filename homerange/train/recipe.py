@@ -16,7 +16,14 @@ from typing import ClassVar, Literal, Self
 
 from homerange.errors import ConfigError
 
-__all__ = ["RECIPES", "Recipe", "check_above_0", "check_choices", "check_not_below_0"]
+__all__ = [
+    "RECIPES",
+    "Recipe",
+    "check_above_0",
+    "check_choices",
+    "check_not_below_0",
+    "read_values",
+]
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -43,10 +50,20 @@ class Recipe:
             ConfigError: If the recipe is unknown or unreadable, a key is unknown (the message
                 names the nearest one), or a value has the wrong type.
         """
-        values = _read_toml(recipe, cls.shipped_in) | dict(
-            _parse_override(text) for text in overrides
-        )
+        values = read_values(recipe, overrides, cls.shipped_in)
         return cls(**_check_types(cls, values))  # type: ignore[arg-type]
+
+
+def read_values(
+    recipe: str | Path, overrides: Sequence[str], shipped_in: Path
+) -> dict[str, object]:
+    """Read what a recipe and its overrides say, before it is known what they may say.
+
+    Raises:
+        ConfigError: If the recipe is unknown or unreadable, or an override has no value.
+    """
+    said = _read_toml(recipe, shipped_in)
+    return said | dict(_parse_override(text) for text in overrides)
 
 
 def check_choices(recipe: Recipe, choices: Mapping[str, Sequence[str]]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from lightning.fabric import Fabric
@@ -29,7 +30,7 @@ from homerange.train.places import TrainingPlaces
 from homerange.train.state import check_output
 from homerange.train.teacher import TeacherFeatures, teacher_features
 
-__all__ = ["Stage", "Trained", "check_same_network", "sha256_of", "train_stage"]
+__all__ = ["Fit", "Stage", "Trained", "check_same_network", "sha256_of", "train_stage"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,14 @@ class Trained:
     """Photos of train and val that no process could read."""
     first_process: bool
     """Whether this process is the one that speaks for all of a launch."""
+
+
+class Fit(Protocol):
+    """Trains a learner and writes its weights, as :func:`homerange.train.loop.fit` does."""
+
+    def __call__(  # noqa: D102
+        self, fabric: Fabric, learner: Learner, data: TrainingData, folder: Path, *, resume: bool
+    ) -> list[Unreadable]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +68,12 @@ class Stage:
     """Makes the network that training starts from, of classes and training photos."""
     location: Callable[[SpeciesNetwork, Fabric], LocationLoss] | None = None
     """Makes the loss of a stage that places supervise."""
+    learner: type[Learner] = Learner
+    """What is learnt in a step."""
+    fit: Fit | None = None
+    """How the steps are taken; ``None`` for :func:`homerange.train.loop.fit`."""
+    photos: Callable[[Manifest], Manifest] | None = None
+    """Chooses the photos of the manifest that count; ``None`` for all of them."""
 
 
 def train_stage(
@@ -81,6 +96,8 @@ def train_stage(
     """
     _check_output(output, manifest, config, stage.start, resume=resume)
     everything = Manifest.read(manifest)
+    if stage.photos:
+        everything = stage.photos(everything)
     train, val = (
         _usable(everything.split("train"), config),
         _usable(everything.split("val"), config),
@@ -99,7 +116,7 @@ def train_stage(
     train_teacher, val_teacher = _teach(train, val, config, output, str(fabric.device))
     with seeded(config.seed):
         network = stage.build(classes, train)
-        learner = Learner(
+        learner = stage.learner(
             network,
             config,
             teacher_size=train_teacher.size if train_teacher else 0,
@@ -112,7 +129,8 @@ def train_stage(
         val_teacher,
         _cut_for(train, classes, config),
     )
-    unreadable = fit(fabric, learner, data, output, resume=resume)
+    run = stage.fit or fit
+    unreadable = run(fabric, learner, data, output, resume=resume)
     return Trained(output, classes, len(train), unreadable, fabric.is_global_zero)
 
 

@@ -35,6 +35,13 @@ def batches_of(*, photos=20, batch_size=4, epoch=0, first=0, **more):
     return list(sampler)
 
 
+def test_photos_know_where_they_were_taken_and_where_nobody_knows():
+    rows = [{"latitude_deg": -2.33, "longitude_deg": 34.83}, {"latitude_deg": None}]
+    found_N2 = PlainPhotos(manifest_of(rows, "."), (), PLAIN).latlon_N2
+    torch.testing.assert_close(found_N2[0], torch.tensor([-2.33, 34.83]))
+    assert found_N2[1].isnan().all()
+
+
 # The batches of an epoch
 
 

@@ -230,9 +230,7 @@ def test_places_change_what_is_learnt_and_a_resume_goes_on_with_the_same_counts(
         with pytest.raises(KeyboardInterrupt):
             train_dense(manifest, tmp_path / "parts", config)
     parts = train_dense(manifest, tmp_path / "parts", config, resume=True).folder
-    states = [
-        torch.load(f / STATE, weights_only=True)["learner"] for f in (whole, parts, plain)
-    ]
+    states = [torch.load(f / STATE, weights_only=True)["learner"] for f in (whole, parts, plain)]
     assert all(torch.equal(states[1][name], tensor) for name, tensor in states[0].items())
     assert any(not torch.equal(states[2][name], tensor) for name, tensor in states[0].items())
 
