@@ -66,6 +66,26 @@ def import_coco(
     finish_import(run(source, photos=photos, gps=gps, seed=seed), output)
 
 
+@import_.command("camtrap-dp")
+@click.argument("package", type=FILE)
+@click.option("-o", "--output", type=FILE, required=True, help="The manifest to write, .parquet.")
+@click.option("--photos", type=FILE, help="Folder of the photos; that of PACKAGE otherwise.")
+@click.option("--seed", default=0, show_default=True, help="Of the train, val and test splits.")
+def import_camtrap_dp(package: Path, output: Path, photos: Path | None, seed: int) -> None:
+    """Import a Camtrap DP 1.0 package (Agouti, GBIF, Trapper ...), a folder or a zip.
+
+    \b
+    homerange import camtrap-dp my-project/ -o manifest.parquet
+    homerange import camtrap-dp my-project.zip --photos /mnt/cameras -o manifest.parquet
+
+    Labels of single photos count first; labels of events are spread over their photos.
+    """
+    from homerange.data.importers.camtrap_dp import import_camtrap_dp as run
+
+    check_import(output, *(package.iterdir() if package.is_dir() else [package]))
+    finish_import(run(package, photos=photos, seed=seed), output)
+
+
 @import_.command("join")
 @click.argument("sources", type=FILE, nargs=-1, required=True)
 @click.option("-o", "--output", type=FILE, required=True, help="The manifest to write, .parquet.")
