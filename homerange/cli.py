@@ -228,6 +228,7 @@ def evaluate(checkpoint: Path, manifest: Path, split: str) -> None:
     show_default=True,
     help="What becomes of the patches of a dropped expert.",
 )
+@click.option("--occurrences", type=FILE, help="Records of species, as import gbif writes them.")
 def profile(
     checkpoint: Path,
     manifest: Path,
@@ -236,6 +237,7 @@ def profile(
     licence: str | None,
     exact: int,
     drop_rule: "DropRule",
+    occurrences: Path | None,
 ) -> None:
     """Run a checkpoint over validation and test photos and publish it as a world.
 
@@ -243,6 +245,7 @@ def profile(
     homerange profile checkpoint manifest.parquet -o world
     homerange profile experts manifest.parquet -o world --exact 5
     homerange profile experts manifest.parquet -o world --drop-rule zero
+    homerange profile checkpoint manifest.parquet -o world --occurrences mammals.parquet
 
     A dropped expert leaves patches behind. reroute: the best expert that is left takes them. zero:
     what leaves the layer is zero (the paper's aim). literal: the experts' answer is minus their
@@ -259,6 +262,7 @@ def profile(
         licence=licence,
         exact=exact,
         drop_rule=drop_rule,
+        occurrences=occurrences,
     )
     click.echo(f"{published.classes:,} classes, {published.photos:,} photos judged: {output}")
     report_unreadable(published.unreadable, output / "refused-profile.csv")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from homerange.reports import check_import, finish_import
+from homerange.reports import check_import, finish_import, finish_records
 
 __all__ = ["import_"]
 
@@ -84,6 +84,25 @@ def import_camtrap_dp(package: Path, output: Path, photos: Path | None, seed: in
 
     check_import(output, *(package.iterdir() if package.is_dir() else [package]))
     finish_import(run(package, photos=photos, seed=seed), output)
+
+
+@import_.command("gbif")
+@click.argument("download", type=FILE)
+@click.option("-o", "--output", type=FILE, required=True, help="The records to write, .parquet.")
+def import_gbif(download: Path, output: Path) -> None:
+    """Import a GBIF download: where species were recorded, without photos.
+
+    \b
+    homerange import gbif 0012345-250117142028555.zip -o mammals.parquet
+    homerange profile checkpoint manifest.parquet -o world --occurrences mammals.parquet
+
+    DOWNLOAD is a "simple" download or a Darwin Core Archive, as a zip or unzipped. Places become
+    S2 cells of about 36 km or larger, and numbers become bands.
+    """
+    from homerange.world.gbif import import_gbif as run
+
+    check_import(output, download)
+    finish_records(run(download, output))
 
 
 @import_.command("join")

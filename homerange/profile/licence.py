@@ -6,11 +6,11 @@ that is not in the order counts as stricter than all that are.
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from homerange.data.manifest import Manifest
 from homerange.errors import WorldError
-from homerange.world.description import Licence
+from homerange.world.description import OCCURRENCES, Licence
 
 __all__ = ["licence_of", "licence_rows"]
 
@@ -73,21 +73,27 @@ def licence_rows(photos: Manifest, *, teacher: bool) -> list[str | None]:
     ]
 
 
-def licence_of(rows: Sequence[str | None], *, otherwise: str | None = None) -> Licence:
-    """Compute the licence of a world from those of its photos.
+def licence_of(
+    rows: Sequence[str | None],
+    *,
+    records: Mapping[str, int] | None = None,
+    otherwise: str | None = None,
+) -> Licence:
+    """Compute the licence of a world from those of its photos and of the records it takes in.
 
     Each licence is known by its short name, its address or its name spelt out.
 
     Args:
         rows: Licence of each photo, in the words of its source.
-        otherwise: What the publisher states for photos without one.
+        records: Numbers of added records of species by their licence, an empty text for none.
+        otherwise: What the publisher states for photos and records without one.
 
     Returns:
         The strictest licence by its short name, or in the words of its source where nobody knows
-        it; and the photos by licence, in the words of their source.
+        it; and the photos by licence, in the words of their source, then the records.
 
     Raises:
-        WorldError: If photos state no licence and the publisher states none either.
+        WorldError: If some state no licence and the publisher states none either.
 
     Example:
         >>> licence_of(["MIT", "CC BY-NC 4.0", "CC0"]).weights
@@ -95,18 +101,21 @@ def licence_of(rows: Sequence[str | None], *, otherwise: str | None = None) -> L
         >>> licence_of(["Creative Commons Attribution-ShareAlike 3.0"]).weights
         'CC BY-SA'
     """
-    stated = [row or otherwise for row in rows]
-    missing = sum(not row for row in stated)
-    if missing:
+    photos = Counter(row or otherwise or "" for row in rows)
+    added: Counter[str] = Counter()
+    for words, number in (records or {}).items():
+        added[words or otherwise or ""] += number
+    if missing := photos[""] + added[""]:
+        what = "photos and records" if added else "photos"
         raise WorldError(
-            f"{missing:,} of {len(rows):,} photos state no licence, so the world's cannot be "
-            "computed. Add a licence column to the table and import again, or state one with "
-            "--licence"
+            f"{missing:,} of {photos.total() + added.total():,} {what} state no licence, so the "
+            "world's cannot be computed. Add a licence column to the table and import again, or "
+            "state one with --licence"
         )
-    counts = Counter(str(row) for row in stated)
-    strictest = min(counts, key=_rank)
+    strictest = min([*photos, *added], key=_rank)
     weights = strictest if _rank(strictest) < 0 else ORDER[_rank(strictest)][0]
-    return Licence(weights=weights, rows=dict(counts))
+    of_records = {f"{OCCURRENCES}{words}": number for words, number in added.items()}
+    return Licence(weights=weights, rows=dict(photos) | of_records)
 
 
 def _rank(licence: str) -> int:

@@ -14,45 +14,20 @@ from numpy.typing import NDArray
 from homerange.data.manifest import Manifest
 from homerange.data.metrics import in_top
 from homerange.data.names import OUTCOMES
-from homerange.geo.cells import cell_ids, level_for_km
 from homerange.train.infer import Answers
+from homerange.world.coarse import UNCERTAINTY_BANDS_KM, coarse_cells
 from homerange.world.parquet import strings
-from homerange.world.tables import (
-    PUBLISHED_LEVEL,
-    Evidence,
-    Occurrence,
-    Profile,
-    count_band,
-)
+from homerange.world.tables import Evidence, Occurrence, Profile, count_band
 
 __all__ = ["evidence", "occurrence", "profile_counts", "published_cells"]
 
 RECORD_SPLITS = ("train", "val")
 """Test photos stay out of the occurrence, so that a list can be judged on them."""
 
-UNCERTAINTY_BANDS_KM = (1, 10, 36)
-"""Upper ends of the bands of uncertainty whose records are counted apart; a last one is open."""
-
 
 def published_cells(manifest: Manifest) -> NDArray[np.uint64]:
-    """Return the S2 cell of each photo as it may be published; 0 without coordinates. Shape (N,).
-
-    The cell is of level 8, or the finest coarser level whose mean edge reaches the uncertainty.
-    """
-    latlon_N2 = manifest.latlon_N2()
-    level_N = np.array(
-        [
-            level_for_km(km, finest=PUBLISHED_LEVEL) if km > 0 else PUBLISHED_LEVEL
-            for km in _uncertainty_km(manifest).tolist()
-        ],
-        dtype=np.int64,
-    )
-    cell_N = np.zeros(len(manifest), dtype=np.uint64)
-    known_N = ~np.isnan(latlon_N2).any(axis=1)
-    for level in np.unique(level_N[known_N]).tolist():
-        chosen_N = known_N & (level_N == level)
-        cell_N[chosen_N] = cell_ids(latlon_N2[chosen_N], level)
-    return cell_N
+    """Return the S2 cell of each photo as it may be published, shape (N,); 0 for no coordinates."""
+    return coarse_cells(manifest.latlon_N2(), _uncertainty_km(manifest))
 
 
 def occurrence(manifest: Manifest) -> Occurrence:
