@@ -40,3 +40,4 @@ bench: .venv/installed
 	$(BIN)/python bench/predict.py --model bench/cut.homerange
 	$(BIN)/python bench/expert_layer.py
 	$(BIN)/python bench/cut_places.py
+	$(BIN)/python bench/import_gbif.py

@@ -127,6 +127,7 @@ def evaluate(checkpoint: Path, manifest: Path, split: str) -> None:
     help="What becomes of the patches of a dropped expert.",
 )
 @click.option("--range", "range_model", type=FILE, help="A range model, to publish with the world.")
+@click.option("--occurrences", type=FILE, help="Records of species, as import gbif writes them.")
 def profile(
     checkpoint: Path,
     manifest: Path,
@@ -136,6 +137,7 @@ def profile(
     exact: int,
     drop_rule: "DropRule",
     range_model: Path | None,
+    occurrences: Path | None,
 ) -> None:
     """Run a checkpoint over validation and test photos and publish it as a world.
 
@@ -144,6 +146,7 @@ def profile(
     homerange profile experts manifest.parquet -o world --exact 5
     homerange profile experts manifest.parquet -o world --drop-rule zero
     homerange profile checkpoint manifest.parquet -o world --range ranges
+    homerange profile checkpoint manifest.parquet -o world --occurrences mammals.parquet
 
     A dropped expert leaves patches behind. reroute: the best expert that is left takes them. zero:
     what leaves the layer is zero (the paper's aim). literal: the experts' answer is minus their
@@ -161,6 +164,7 @@ def profile(
         exact=exact,
         drop_rule=drop_rule,
         range_model=range_model,
+        occurrences=occurrences,
     )
     click.echo(f"{published.classes:,} classes, {published.photos:,} photos judged: {output}")
     report_unreadable(published.unreadable, output / "refused-profile.csv")

@@ -4,6 +4,7 @@ HomerangeError
   ManifestError        a manifest, a table of photos or one of its columns breaks docs/manifest.md
     CoordinateError    a latitude or longitude is missing, swapped or out of range
   ImageError           a photo cannot be read
+  OccurrenceError      records of species cannot be read, or have no coordinates that can be used
   PlaceError           a place is malformed, or the world has no records there
   SpeciesError         a species is not one that the world knows
   ConfigError          a setting has a value that cannot work
@@ -27,6 +28,7 @@ __all__ = [
     "HomerangeError",
     "ImageError",
     "ManifestError",
+    "OccurrenceError",
     "PackageError",
     "PlaceError",
     "RunError",
@@ -49,6 +51,10 @@ class CoordinateError(ManifestError):
 
 class ImageError(HomerangeError, ValueError):
     """A photo cannot be read."""
+
+
+class OccurrenceError(HomerangeError, ValueError):
+    """Records of species cannot be read, or have no coordinates that can be used."""
 
 
 class PlaceError(HomerangeError, ValueError):

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import click
 
-from homerange.reports import check_import, finish_import
+from homerange.reports import check_import, finish_import, finish_records
 
 __all__ = ["import_"]
 
 FILE = click.Path(path_type=Path)
+COUNT = click.IntRange(min=1)
 
 
 @click.group("import")
@@ -181,6 +182,94 @@ def import_wilds(
     categories = categories or metadata.with_name("categories.csv")
     check_import(output, metadata, categories, *([gps] if gps else []))
     finish_import(run(metadata, photos=photos, gps=gps, categories=categories), output)
+
+
+@import_.command("camtrap-dp")
+@click.argument("package", type=FILE)
+@click.option("-o", "--output", type=FILE, required=True, help="The manifest to write, .parquet.")
+@click.option("--photos", type=FILE, help="Folder of the photos; that of PACKAGE otherwise.")
+@click.option("--seed", default=0, show_default=True, help="Of the train, val and test splits.")
+def import_camtrap_dp(package: Path, output: Path, photos: Path | None, seed: int) -> None:
+    """Import a Camtrap DP 1.0 package (Agouti, GBIF, Trapper ...), a folder or a zip.
+
+    \b
+    homerange import camtrap-dp my-project/ -o manifest.parquet
+    homerange import camtrap-dp my-project.zip --photos /mnt/cameras -o manifest.parquet
+
+    Labels of single photos count first; labels of events are spread over their photos.
+    """
+    from homerange.data.importers.camtrap_dp import import_camtrap_dp as run
+
+    check_import(output, *(package.iterdir() if package.is_dir() else [package]))
+    finish_import(run(package, photos=photos, seed=seed), output)
+
+
+@import_.command("gbif")
+@click.argument("download", type=FILE)
+@click.option("-o", "--output", type=FILE, required=True, help="The records to write, .parquet.")
+def import_gbif(download: Path, output: Path) -> None:
+    """Import a GBIF download: where species were recorded, without photos.
+
+    \b
+    homerange import gbif 0012345-250117142028555.zip -o mammals.parquet
+    homerange profile checkpoint manifest.parquet -o world --occurrences mammals.parquet
+
+    DOWNLOAD is a "simple" download or a Darwin Core Archive, as a zip or unzipped. Places become
+    S2 cells of about 36 km or larger, and numbers become bands.
+    """
+    from homerange.world.gbif import import_gbif as run
+
+    check_import(output, download)
+    finish_records(run(download, output))
+
+
+@import_.command("lila")
+@click.argument("folder", type=FILE)
+@click.option("-o", "--output", type=FILE, required=True, help="The manifest to write, .parquet.")
+@click.option("--dataset", multiple=True, required=True, metavar="NAME", help="Repeatable.")
+@click.option("--species", multiple=True, metavar="NAME", help="Only these; repeatable.")
+@click.option("--per-species", type=COUNT, help="At most so many photos of each species.")
+@click.option("--most", type=COUNT, help="At most so many photos in all.")
+@click.option("--download", is_flag=True, help="Fetch the photos; else only their addresses.")
+@click.option("--places", type=FILE, help="CSV of coordinates that you know better than LILA.")
+@click.option("--seed", default=0, show_default=True, help="Of the choice and of the splits.")
+def import_lila(
+    folder: Path,
+    output: Path,
+    dataset: Sequence[str],
+    species: Sequence[str],
+    per_species: int | None,
+    most: int | None,
+    download: bool,
+    places: Path | None,
+    seed: int,
+) -> None:
+    """Import camera-trap data sets of LILA BC; its list and photos are kept in FOLDER.
+
+    \b
+    homerange import lila lila/ --dataset "Snapshot Karoo" --per-species 100 --download -o k.parquet
+    homerange import lila lila/ --dataset NACTI --species "Puma concolor" --most 500 -o m.parquet
+
+    The list (about 0.8 GB) is downloaded once. The same command goes on where an interrupted one
+    stopped.
+    """
+    from homerange.data.importers.lila import import_lila as run
+
+    check_import(output, *([places] if places else []))
+    try:
+        imported = run(
+            folder,
+            dataset,
+            species=species,
+            per_species=per_species,
+            most=most,
+            download=download,
+            places=places,
+            seed=seed,
+        )
+    except KeyboardInterrupt:
+        raise click.ClickException("stopped; the same command goes on from here") from None
+    finish_import(imported, output)
 
 
 @import_.command("join")

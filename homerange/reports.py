@@ -19,8 +19,16 @@ if TYPE_CHECKING:
     from homerange.data.importers import Imported
     from homerange.data.manifest import Refused
     from homerange.train.dataset import Unreadable
+    from homerange.world.gbif import ImportedRecords
 
-__all__ = ["SOME_REFUSED", "check_import", "finish_import", "report_rows", "report_unreadable"]
+__all__ = [
+    "SOME_REFUSED",
+    "check_import",
+    "finish_import",
+    "finish_records",
+    "report_rows",
+    "report_unreadable",
+]
 
 SOME_REFUSED = 3
 """Exit code: done, with some inputs refused."""
@@ -63,6 +71,31 @@ def report_rows(refused: "Sequence[Refused]", report: Path) -> None:
         sys.exit(SOME_REFUSED)
 
 
+def finish_records(imported: "ImportedRecords") -> None:
+    """Say what an import of records came to, and list why records were refused."""
+    file = imported.file
+    click.echo(
+        f"{file.records:,} records of {imported.species:,} species in {imported.rows:,} rows"
+    )
+    if imported.vague:
+        click.echo(f"{imported.vague:,} do not say how uncertain they are, and count as exact")
+    licences = ", ".join(f"{n:,} {words or 'without one'}" for words, n in file.licences.items())
+    click.echo(f"licences: {licences}")
+    click.echo(f"cite the download, {file.source}: its page at gbif.org has a DOI")
+    click.echo(f"records: {file.path}")
+    report = _refused_rows(file.path)
+    with writing(report, RunError):
+        report.unlink(missing_ok=True)
+        if not imported.refused:
+            return
+        with report.open("w", newline="", encoding="utf-8") as table:
+            rows = [(number, reason) for reason, number in imported.refused.items()]
+            csv.writer(table).writerows([("records", "reason"), *rows])
+    refused = sum(imported.refused.values())
+    click.echo(f"{refused:,} records refused; reasons in {report}", err=True)
+    sys.exit(SOME_REFUSED)
+
+
 def report_unreadable(unreadable: "Sequence[Unreadable]", report: Path) -> None:
     """List the photos that could not be read, say so once, and leave with the code for that.
 
@@ -84,5 +117,5 @@ def report_unreadable(unreadable: "Sequence[Unreadable]", report: Path) -> None:
     sys.exit(SOME_REFUSED)
 
 
-def _refused_rows(manifest: Path) -> Path:
-    return manifest.with_suffix(".refused.csv")
+def _refused_rows(output: Path) -> Path:
+    return output.with_suffix(".refused.csv")

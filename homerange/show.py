@@ -43,6 +43,8 @@ def print_evaluation(evaluation: "Evaluation") -> None:
 
 def print_species(found: "SpeciesTable") -> None:
     """Print the species of a place with their reasons, then what the user should know."""
+    from homerange.specialize.names import some
+
     click.echo(f"{len(found.species):,} species: {found.place.describe()}")
     table = Table(show_edge=False)
     for heading in ("species", "common name", "reason"):
@@ -53,7 +55,7 @@ def print_species(found: "SpeciesTable") -> None:
     if found.outcomes:
         click.echo(f"and the outcomes: {', '.join(found.outcomes)}")
     if found.not_in_world:
-        click.echo(f"recorded here but not in this world: {', '.join(found.not_in_world)}")
+        click.echo(f"recorded here but not in this world: {some(found.not_in_world)}")
     _warn(found.warnings)
 
 

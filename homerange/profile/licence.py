@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from homerange.data.manifest import Manifest
 from homerange.errors import WorldError
-from homerange.world.description import Licence
+from homerange.world.description import OCCURRENCES, Licence
 
 __all__ = ["licence_of", "licence_rows"]
 
@@ -79,19 +79,19 @@ def licence_of(
     records: Mapping[str, int] | None = None,
     otherwise: str | None = None,
 ) -> Licence:
-    """Compute the licence of a world from those of its photos and of records without photos.
+    """Compute the licence of a world from those of its photos and of the records it takes in.
 
     Each licence is known by its short name, its address or its name spelt out.
 
     Args:
         rows: Licence of each photo, in the words of its source.
-        records: Numbers of records that a range model learnt from, by licence; an empty text for
-            none.
+        records: Numbers of records of species, added or learnt from by a range model, by their
+            licence; an empty text for none.
         otherwise: What the publisher states for photos and records without one.
 
     Returns:
         The strictest licence by its short name, or in the words of its source where nobody knows
-        it; and the photos and records by licence, in the words of their source.
+        it; and the photos by licence, in the words of their source, then the records.
 
     Raises:
         WorldError: If some state no licence and the publisher states none either.
@@ -102,19 +102,21 @@ def licence_of(
         >>> licence_of(["Creative Commons Attribution-ShareAlike 3.0"]).weights
         'CC BY-SA'
     """
-    counts = Counter(row or otherwise or "" for row in rows)
+    photos = Counter(row or otherwise or "" for row in rows)
+    added: Counter[str] = Counter()
     for words, number in (records or {}).items():
-        counts[words or otherwise or ""] += number
-    if missing := counts[""]:
-        what = "photos and records" if records else "photos"
+        added[words or otherwise or ""] += number
+    if missing := photos[""] + added[""]:
+        what = "photos and records" if added else "photos"
         raise WorldError(
-            f"{missing:,} of {counts.total():,} {what} state no licence, so the world's cannot be "
-            "computed. Add a licence column to the table and import again, or state one with "
-            "--licence"
+            f"{missing:,} of {photos.total() + added.total():,} {what} state no licence, so the "
+            "world's cannot be computed. Add a licence column to the table and import again, or "
+            "state one with --licence"
         )
-    strictest = min(counts, key=_rank)
+    strictest = min([*photos, *added], key=_rank)
     weights = strictest if _rank(strictest) < 0 else ORDER[_rank(strictest)][0]
-    return Licence(weights=weights, rows=dict(counts))
+    of_records = {f"{OCCURRENCES}{words}": number for words, number in added.items()}
+    return Licence(weights=weights, rows=dict(photos) | of_records)
 
 
 def _rank(licence: str) -> int:

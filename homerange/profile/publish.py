@@ -32,6 +32,7 @@ from homerange.train.evaluate import summarise
 from homerange.train.infer import Answers, infer
 from homerange.train.stage import sha256_of
 from homerange.world.description import (
+    OCCURRENCES,
     Architecture,
     Description,
     DropRule,
@@ -40,6 +41,7 @@ from homerange.world.description import (
     Provenance,
 )
 from homerange.world.expert_tables import Drops
+from homerange.world.occurrences import OccurrenceFile, add_occurrences
 from homerange.world.world import seal_world
 
 __all__ = ["Published", "publish"]
@@ -68,6 +70,7 @@ def publish(
     exact: int = 0,
     drop_rule: DropRule = "reroute",
     range_model: Path | None = None,
+    occurrences: Path | None = None,
 ) -> Published:
     """Publish a checkpoint as a world.
 
@@ -82,21 +85,26 @@ def publish(
             place that is cut from the world; see ``homerange.model.experts``.
         range_model: Folder of a range model, as ``homerange train range`` writes it; what it knows
             of the world's species is published with them.
+        occurrences: Records of species beside the photos, as ``homerange import gbif`` writes
+            them; species are expected where these are, too.
 
     Raises:
         CheckpointError: If the checkpoint has no class head, or the range model learnt from records
             finer than what a world may say or knows none of its species.
         ConfigError: If there are no experts and a drop rule other than ``reroute`` is given.
         ManifestError: If the manifest has no labelled validation or test photo.
+        OccurrenceError: If ``occurrences`` is no file of records.
         WorldError: If photos state no licence and none is given, or ``output`` holds a world.
     """
     if (output / "world.json").exists():
         raise WorldError(f"{output}: holds a world already. Publish into another folder")
+    added = None if occurrences is None else OccurrenceFile.open(occurrences)
     network, config = _load(checkpoint, drop_rule)
     photos = Manifest.read(manifest)
     rows = licence_rows(photos, teacher=bool(config.recipe.get("teacher")))
     ranges = load_publishable(range_model, config.classes) if range_model else None
-    records = _records_by_licence(ranges.facts, manifest) if ranges else None
+    records = Counter(_records_by_licence(ranges.facts, manifest) if ranges else {})
+    records.update(added.licences if added else {})
     terms = licence_of(rows, records=records, otherwise=licence)
     judged = _judged(photos, manifest)
     _make_folder(output)  # before the photos are run: what is computed must find its place
@@ -104,13 +112,11 @@ def publish(
     network = network.cpu()
     _take_rule(network, config, judged, drop_rule)
     layers = export_graph(network, output, input_px=config.preprocessing.input_px)
-    taxa(photos, config.classes).write(output)
-    occurrence(photos).write(output)
-    profile_counts(judged, answers).write(output)
-    evidence(judged, answers).write(output)
-    activation_ranges(output, config, judged).write(output)
+    _write_tables(photos, judged, answers, config, output)
     if ranges:
         export_range(ranges, output)
+    if added is not None:
+        add_occurrences(output, added)
     if any(layer.experts for layer in layers):
         _write_expert_tables(network, config, judged, output, exact)
     graph = Graph(
@@ -121,7 +127,9 @@ def publish(
         experts=tuple(layers),
         drop_rule=drop_rule,
     )
-    facts = _describe(name or output.resolve().name, network, config, photos, terms, graph, output)
+    facts = _describe(
+        name or output.resolve().name, network, config, photos, terms, graph, output, added
+    )
     seal_world(output, _with_metrics(facts, photos, judged, answers, config.classes))
     return Published(output, len(config.classes), len(judged), answers.unreadable)
 
@@ -159,6 +167,17 @@ def _take_rule(
         mlp.drop(~mlp.kept_E, rule)
     if rule == "mean":
         fill_mean_answers(network, config, judged)
+
+
+def _write_tables(
+    photos: Manifest, judged: Manifest, answers: Answers, config: CheckpointConfig, folder: Path
+) -> None:
+    """Write the tables of every world."""
+    taxa(photos, config.classes).write(folder)
+    occurrence(photos).write(folder)
+    profile_counts(judged, answers).write(folder)
+    evidence(judged, answers).write(folder)
+    activation_ranges(folder, config, judged).write(folder)
 
 
 def _write_expert_tables(
@@ -202,11 +221,15 @@ def _describe(
     terms: Licence,
     graph: Graph,
     folder: Path,
+    added: OccurrenceFile | None,
 ) -> Description:
     """Gather the facts of a world, short of its metrics."""
     model = onnx.load(str(folder / GRAPH), load_external_data=False)
     assert network.head is not None
     labelled = photos.labelled()
+    sources = Counter(source or "" for source in labelled.strings("source"))
+    if added is not None:
+        sources[f"{OCCURRENCES}{added.source}"] = added.records
     return Description(
         name=name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -227,7 +250,7 @@ def _describe(
             start=str(config.provenance.get("start", "")),
             seed=int(str(config.recipe.get("seed", 0))),
             photos={split: len(labelled.split(split)) for split in SPLITS},
-            sources=dict(Counter(source or "" for source in labelled.strings("source"))),
+            sources=dict(sources),
         ),
         licence=terms,
         metrics={},

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from homerange.data.manifest import Manifest
 from homerange.data.metrics import in_top
 from homerange.data.names import OUTCOMES
-from homerange.geo.coarse import coarse_cells
+from homerange.geo.coarse import UNCERTAINTY_BANDS_KM, coarse_cells
 from homerange.train.infer import Answers
 from homerange.world.parquet import strings
 from homerange.world.tables import Evidence, Occurrence, Profile, count_band
@@ -23,9 +23,6 @@ __all__ = ["evidence", "occurrence", "profile_counts", "published_cells"]
 
 RECORD_SPLITS = ("train", "val")
 """Test photos stay out of the occurrence, so that a list can be judged on them."""
-
-UNCERTAINTY_BANDS_KM = (1, 10, 36)
-"""Upper ends of the bands of uncertainty whose records are counted apart; a last one is open."""
 
 
 def published_cells(manifest: Manifest) -> NDArray[np.uint64]:

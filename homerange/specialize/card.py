@@ -9,8 +9,9 @@ from collections.abc import Mapping
 
 from homerange.specialize.expert_figures import ExpertFigures
 from homerange.specialize.figures import Figures, Row, Score, Size
+from homerange.specialize.names import some
 from homerange.specialize.species import ExpectedSpecies, SpeciesTable
-from homerange.world.description import DropRule
+from homerange.world.description import OCCURRENCES, DropRule
 from homerange.world.world import World
 
 __all__ = ["model_card"]
@@ -198,7 +199,7 @@ def _species(table: SpeciesTable, figures: Figures) -> str:
     if table.outcomes:
         lines.append(f"\nBeside them: {', '.join(table.outcomes)}.")
     if table.not_in_world:
-        names = ", ".join(_plain(name) for name in table.not_in_world)
+        names = some([_plain(name) for name in table.not_in_world])
         lines.append(f"\nRecorded here, but unknown to the world, so never answered: {names}.")
     return "\n".join(lines)
 
@@ -209,14 +210,22 @@ def _names(row: ExpectedSpecies) -> list[str]:
 
 def _photos(world: World) -> str:
     provenance, licence = world.description.provenance, world.description.licence
-    sources = "; ".join(f"{_plain(s)} ({n:,} photos)" for s, n in provenance.sources.items())
-    rows = "; ".join(f"{_plain(terms)} ({n:,} photos)" for terms, n in licence.rows.items())
+    sources, rows = _counted(provenance.sources), _counted(licence.rows)
     splits = ", ".join(f"{n:,} {split}" for split, n in provenance.photos.items())
     return (
         f"The world was trained with the recipe {_plain(provenance.recipe)} from "
         f"{_plain(provenance.start)}. Photos: {splits}. Sources: {sources or 'not known'}. "
         f"Licences of the photos: {rows or 'not known'}.\n\n"
         f"Licence of these weights, computed from those of the photos: {_plain(licence.weights)}."
+    )
+
+
+def _counted(numbers: Mapping[str, int]) -> str:
+    """List names with their numbers of photos, or of records of species that were added."""
+    return "; ".join(
+        f"{_plain(name.removeprefix(OCCURRENCES))} "
+        f"({number:,} {'records of species' if name.startswith(OCCURRENCES) else 'photos'})"
+        for name, number in numbers.items()
     )
 
 

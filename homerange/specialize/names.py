@@ -1,12 +1,12 @@
 """Species that the user names, turned into classes of a world."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from homerange.errors import SpeciesError
 from homerange.world.world import World
 
-__all__ = ["classes_of", "classes_to_add_and_drop"]
+__all__ = ["classes_of", "classes_to_add_and_drop", "some"]
 
 _NAMES_IN_A_MESSAGE = 10
 
@@ -61,6 +61,17 @@ def classes_to_add_and_drop(
             f"{', '.join(outcomes)} cannot be excluded: outcomes are no species and always stay"
         )
     return added, dropped
+
+
+def some(names: Sequence[str], at_most: int = 20) -> str:
+    """List names, and count those that would make the list too long to read.
+
+    Example:
+        >>> some(["Bos taurus", "Felis catus", "Mus musculus"], at_most=2)
+        'Bos taurus, Felis catus and 1 more'
+    """
+    more = len(names) - at_most
+    return ", ".join(names[:at_most]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _near(world: World, name: str) -> str:

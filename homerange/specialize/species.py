@@ -24,7 +24,8 @@ from homerange.geo.place import (
     overlaps,
 )
 from homerange.specialize.names import classes_of, classes_to_add_and_drop
-from homerange.specialize.records import count_here, counts_for, distance_band
+from homerange.specialize.records import Records, count_here, counts_for, distance_band
+from homerange.world.occurrences import EXTRA
 from homerange.world.tables import COUNT_BANDS, Occurrence, count_band
 from homerange.world.world import World
 
@@ -137,8 +138,9 @@ def _recorded(world: World, place: Circle | Cell, *, others: int) -> _Found:
         raise PlaceError(_nothing_here(world, place, outside))
     class_M, cell_M, band_M = class_N[known_N], table.cell[known_N], table.count_band[known_N]
     records = count_here(place, class_M, cell_M, band_M, len(world.labels))
+    photographed = set(class_M[table.source[known_N] != EXTRA].tolist())
     found = {
-        c: _with_records(world, c, int(records.count_C[c]), float(records.nearest_km_C[c]))
+        c: _with_records(world, c, records, photographed=c in photographed)
         for c in np.flatnonzero(records.count_C).tolist()
     }
     return _Found(found, outside, _doubts(place, int(records.count_C.sum()), len(found)))
@@ -151,16 +153,17 @@ def _classes(world: World, species_N: NDArray[np.object_]) -> NDArray[np.int64]:
     return np.array([class_of.get(name, _UNKNOWN) for name in species_N.tolist()], np.int64)
 
 
-def _with_records(world: World, c: int, count: int, nearest_km: float) -> ExpectedSpecies:
-    strength = int(count_band(np.array([count]))[0])
-    band, records = distance_band(nearest_km), COUNT_BANDS[strength - 1]
+def _with_records(world: World, c: int, records: Records, *, photographed: bool) -> ExpectedSpecies:
+    strength = int(count_band(records.count_C[c : c + 1])[0])
+    band, number = distance_band(float(records.nearest_km_C[c])), COUNT_BANDS[strength - 1]
     where = f"within {band[2:]}" if band.startswith("<") else f"{band} from the middle"
-    number = "1 record" if records == "1" else f"{records} records"
+    counted = "1 record" if number == "1" else f"{number} records"
+    doubt = "" if photographed else ", none a photo of this world"
     return replace(
-        _expected(world, c, f"recorded {where} ({number})"),
+        _expected(world, c, f"recorded {where} ({counted}{doubt})"),
         strength=strength,
         distance_band=band,
-        records_band=records,
+        records_band=number,
     )
 
 
@@ -212,11 +215,11 @@ def _wider(place: Circle | Cell) -> str:
 
 def _nothing_here(world: World, place: Circle | Cell, outside: Sequence[str]) -> str:
     """Say what was looked for, how near anything came, and what to do."""
-    everywhere = Occurrence.read(world.path)
-    cell_N = everywhere.cell[_classes(world, everywhere.species) >= 0]
-    species = len(world.labels) - len(world.outcomes)
-    gap_km = float(distance_to_cells_km(place, np.unique(cell_N)).min(initial=np.inf))
-    if not len(cell_N):
+    names = [label for label in world.labels if label not in world.outcomes]
+    query = "SELECT DISTINCT cell FROM source WHERE species IN (SELECT unnest($names::VARCHAR[]))"
+    cell_U = Occurrence.query(world.path, query, {"names": names})["cell"].astype(np.uint64)
+    gap_km = float(distance_to_cells_km(place, cell_U).min(initial=np.inf))
+    if not len(cell_U):
         near = "the world holds no records of places at all"
     elif gap_km == 0:
         near = "there are records, but their coordinates are less certain than the place is small"
@@ -224,7 +227,7 @@ def _nothing_here(world: World, place: Circle | Cell, outside: Sequence[str]) ->
         near = f"the nearest record of any of them is {distance_band(gap_km)} away"
     others = f". Recorded there, but unknown to the world: {', '.join(outside[:5])}"
     return (
-        f"no record counts for {place.describe()}: looked for the {species} species of the world "
-        f"{world.description.name!r}; {near}{others if outside else ''}. Take a "
+        f"no record counts for {place.describe()}: looked for the {len(names)} species of the "
+        f"world {world.description.name!r}; {near}{others if outside else ''}. Take a "
         f"{_wider(place)}, or name the species yourself with --species FILE or --include"
     )

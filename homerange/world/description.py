@@ -13,6 +13,7 @@ from homerange.data.images import Preprocessing
 from homerange.errors import HomerangeError, WorldError
 
 __all__ = [
+    "OCCURRENCES",
     "Architecture",
     "Description",
     "DropRule",
@@ -24,6 +25,9 @@ __all__ = [
 
 DropRule = Literal["reroute", "zero", "literal", "skip", "mean"]
 """What becomes of a token whose expert is gone, as in ``homerange.model.experts``."""
+
+OCCURRENCES = "occurrences: "
+"""Keys of ``sources`` and of licences that begin so count records of species that were added."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +107,7 @@ class Provenance:
     photos: Mapping[str, int]
     """Photos by split: ``train``, ``val``, ``test``."""
     sources: Mapping[str, int]
-    """Photos by the name of their data set."""
+    """Photos by the name of their data set; with ``OCCURRENCES`` in front, records."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +116,7 @@ class Licence:
 
     weights: str
     rows: Mapping[str, int]
-    """Photos by their licence."""
+    """Photos by their licence; with ``OCCURRENCES`` in front, records."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,6 +33,7 @@ __all__ = [
     "Table",
     "Text",
     "TextOrNull",
+    "connect",
     "strings",
 ]
 
@@ -68,6 +69,22 @@ def strings(values: Iterable[str | None]) -> NDArray[np.object_]:
     column_N = np.empty(len(values), dtype=np.object_)
     column_N[:] = values
     return column_N
+
+
+def connect(spill: Path | None = None) -> "duckdb.DuckDBPyConnection":
+    """Open a database in memory that never downloads anything.
+
+    Args:
+        spill: Folder for what does not fit into memory; a folder ``.tmp`` here otherwise.
+
+    Raises:
+        ExtraNotInstalled: If DuckDB is absent.
+    """
+    settings: dict[str, str | bool] = {"autoinstall_known_extensions": False}
+    if spill is not None:
+        settings["temp_directory"] = str(spill)
+    connection: duckdb.DuckDBPyConnection = need("duckdb").connect(config=settings)
+    return connection
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -106,7 +123,7 @@ class Table:
         columns = _columns(type(self))
         target = str(Path(folder) / self.file).replace("'", "''")
         types = ", ".join(f'"{name}" {column.sql_type}' for name, column in columns.items())
-        with _connect() as connection:
+        with connect() as connection:
             connection.execute("SET threads = 1")  # several write row groups in any order
             connection.execute(f"CREATE TABLE rows ({types})")
             if len(self):
@@ -147,7 +164,7 @@ class Table:
         path = Path(folder) / cls.file
         duckdb = need("duckdb")
         try:
-            with _connect() as connection:
+            with connect() as connection:
                 source = connection.read_parquet(glob.escape(str(path)))
                 found = dict(zip(source.columns, map(str, source.types), strict=True))
                 _check_columns(path, found, _columns(cls))
@@ -167,12 +184,6 @@ class Table:
 def _columns(table: type[Table]) -> dict[str, Column]:
     hints = get_type_hints(table, include_extras=True)
     return {n: get_args(hint)[1] for n, hint in hints.items() if get_origin(hint) is Annotated}
-
-
-def _connect() -> "duckdb.DuckDBPyConnection":
-    settings = {"autoinstall_known_extensions": False}  # nothing is ever downloaded
-    connection: duckdb.DuckDBPyConnection = need("duckdb").connect(config=settings)
-    return connection
 
 
 def _check_columns(path: Path, found: dict[str, str], columns: dict[str, Column]) -> None:

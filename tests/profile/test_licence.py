@@ -128,6 +128,36 @@ def test_photos_without_a_licence_are_refused_and_counted(otherwise):
         licence_of(["CC0", None, ""], otherwise=otherwise)
 
 
+def test_added_records_count_like_photos_and_are_told_apart():
+    found = licence_of(["CC0"], records={"CC_BY_NC_4_0": 7, "": 2}, otherwise="CC BY 4.0")
+    assert found.weights == "CC BY-NC"
+    assert found.rows == {
+        "CC0": 1,
+        "occurrences: CC_BY_NC_4_0": 7,
+        "occurrences: CC BY 4.0": 2,
+    }
+    assert licence_of(["CC0"], records={"CC0_1_0": 9}).weights == "CC0"
+    assert licence_of(["CC0"], records={"ask the park": 1}).weights == "ask the park"
+
+
+@pytest.mark.parametrize(
+    ("words", "short"),
+    [
+        ("CC0_1_0", "CC0"),
+        ("CC_BY_4_0", "CC BY"),
+        ("CC_BY_NC_4_0", "CC BY-NC"),
+        ("http://creativecommons.org/licenses/by-nc/4.0/legalcode", "CC BY-NC"),
+    ],
+)
+def test_the_words_of_gbif_are_known(words, short):
+    assert licence_of(["CC0"], records={words: 1}).weights == short
+
+
+def test_added_records_without_a_licence_are_refused_and_counted():
+    with pytest.raises(WorldError, match="5 of 7 photos and records state no licence"):
+        licence_of(["CC0", None], records={"": 4, "CC0": 1})
+
+
 @pytest.mark.parametrize(
     ("teacher", "licences"),
     [

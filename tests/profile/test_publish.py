@@ -291,7 +291,7 @@ def test_a_range_model_goes_with_the_world_and_its_records_bind_it(quick, tmp_pa
     world = open_world(tmp_path / "world")
     assert RangeModel.open(world.path).species == CLASSES[:-1]
     assert world.description.licence.weights == "CC BY-NC"
-    assert world.description.licence.rows == {"CC0-1.0": 6, "CC BY-NC 4.0": 60}
+    assert world.description.licence.rows == {"CC0-1.0": 6, "occurrences: CC BY-NC 4.0": 60}
 
 
 def test_photos_that_a_range_model_learnt_from_count_once(quick, tmp_path):

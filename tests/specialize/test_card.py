@@ -121,6 +121,33 @@ def test_species_unknown_to_the_world_are_told(tmp_path):
     assert "unknown to the world, so never answered: Bos taurus." in card
 
 
+def test_a_long_list_of_species_unknown_to_the_world_is_counted_at_its_end(tmp_path):
+    world = open_world(build_world(tmp_path))
+    table = species_at(world, SERENGETI)
+    figures = measure(world, table, cut_world(world, table.class_index_K))
+    unknown = tuple(f"Fictus {i:03}" for i in range(345))
+    card = model_card("somewhere", world, dataclasses.replace(table, not_in_world=unknown), figures)
+    assert "so never answered: Fictus 000, Fictus 001," in card
+    assert "Fictus 019 and 325 more." in card
+
+
+def test_added_records_are_not_called_photos(tmp_path):
+    world = open_world(build_world(tmp_path))
+    description = world.description
+    licence = dataclasses.replace(
+        description.licence, rows={"CC0-1.0": 57, "occurrences: CC_BY_NC_4_0": 1234}
+    )
+    sources = {"fake photos": 57, "occurrences: GBIF 0012345": 1234}
+    provenance = dataclasses.replace(description.provenance, sources=sources)
+    description = dataclasses.replace(description, licence=licence, provenance=provenance)
+    world = dataclasses.replace(world, description=description)
+    table = species_at(world, SERENGETI)
+    figures = measure(world, table, cut_world(world, table.class_index_K))
+    card = model_card("somewhere", world, table, figures)
+    assert "Sources: fake photos (57 photos); GBIF 0012345 (1,234 records of species)." in card
+    assert "CC0-1.0 (57 photos); CC_BY_NC_4_0 (1,234 records of species)." in card
+
+
 def test_names_cannot_break_out_of_a_table(tmp_path):
     world = open_world(build_world(tmp_path))
     table = species_at(world, SERENGETI)

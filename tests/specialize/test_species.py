@@ -33,13 +33,13 @@ def names(table):
     return {row.species for row in table.species}
 
 
-def records_of(*rows):
+def records_of(*rows, source="train"):
     """Build a table of records: (species, latitude, longitude, band, uncertainty in km)."""
     return Occurrence(
         species=strings(row[0] for row in rows),
         cell=cell_ids(np.array([row[1:3] for row in rows], np.float64).reshape(-1, 2), 8),
         month=np.zeros(len(rows), np.int8),
-        source=strings("train" for _ in rows),
+        source=strings(source for _ in rows),
         uncertainty_km=np.array([row[4] for row in rows], np.float32),
         count_band=np.array([row[3] for row in rows], np.int8),
     )
@@ -106,6 +106,32 @@ def test_the_reason_is_worked_out_by_hand(tmp_path):
 def test_one_record_is_written_in_the_singular(tmp_path):
     world = world_with(tmp_path, ("Panthera leo", -2.33, 34.83, 1, 0.0))
     assert species_at(world, SERENGETI).species[0].reason == "recorded within 50 km (1 record)"
+
+
+def test_a_species_that_only_added_records_know_says_so(tmp_path):
+    lion = ("Panthera leo", -2.33, 34.83, 3, 0.0)
+    cheetah = ("Acinonyx jubatus", -2.33, 34.83, 1, 0.0)
+    photos, added = records_of(lion), records_of(lion, cheetah, source="extra")
+    both = Occurrence.of(
+        {
+            name: np.concatenate([getattr(photos, name), getattr(added, name)])
+            for name in vars(photos)
+        }
+    )
+    table = species_at(open_world(build_world(tmp_path, occurrence=both)), SERENGETI)
+    assert {row.species: row.reason for row in table.species} == {
+        # 6-20 twice: at least 6 + 6 records
+        "Panthera leo": "recorded within 50 km (6-20 records)",
+        "Acinonyx jubatus": "recorded within 50 km (1 record, none a photo of this world)",
+    }
+
+
+def test_added_records_that_are_vaguer_than_the_place_do_not_count(tmp_path):
+    vague = records_of(("Panthera leo", -2.33, 34.83, 5, 27.0), source="extra")
+    world = open_world(build_world(tmp_path, occurrence=vague))
+    with pytest.raises(PlaceError, match="their coordinates are less certain than the place is"):
+        species_at(world, Circle(-2.33, 34.83, 1.0))
+    assert names(species_at(world, Circle(-2.33, 34.83, 27.0))) == {"Panthera leo"}
 
 
 def test_a_record_far_from_the_middle_of_a_wide_place_says_so(tmp_path):
