@@ -57,6 +57,7 @@ def main() -> None:
     parser.add_argument("planets", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
+    parser.add_argument("--part", action="store_true", help="judge these networks, write no record")
     arguments = parser.parse_args()
     planets = [Planet(arguments.planets, seed, arguments.encoder) for seed in arguments.seeds]
     photos = max(len(test_photos(planet, "planted")) for planet in planets)
@@ -66,7 +67,7 @@ def main() -> None:
     for name, geography in product(arguments.networks, GEOGRAPHIES):
         for row, planet in enumerate(planets):
             folder = planet.network(name, geography)
-            for treatment, hit_PN, bytes_P in judged(folder, planet, geography):
+            for treatment, hit_PN, bytes_P in once(folder, planet, geography):
                 kept = found.setdefault(f"{geography} {name}: {treatment}", Hits.empty(shape))
                 kept.hit_SPN[row, :, : hit_PN.shape[1]] = hit_PN
                 kept.bytes_SP[row] = bytes_P
@@ -74,6 +75,8 @@ def main() -> None:
                 value = region_bits(folder, planet)
                 bits.setdefault(f"{geography} {name}", []).append(round(value, 4))
         print(geography, name, {k: h.mean() for k, h in found.items()}, flush=True)
+    if arguments.part:
+        return
     write_record(
         "planted",
         "Where animals look different in each region: what do the location stage, dropping experts "
@@ -104,6 +107,16 @@ def world_of(folder: Path, manifest: Path) -> World:
     if not (path / "world.json").is_file():
         publish(folder, manifest, path)
     return open_world(path)
+
+
+def once(folder: Path, planet: Planet, geography: str) -> list[tuple]:
+    """Judge one network, once: its answers are kept beside its worlds."""
+    path = folder / f"judged-{geography}.npz"
+    if not path.is_file():
+        names, hits_, bytes_ = zip(*judged(folder, planet, geography), strict=True)
+        np.savez_compressed(path, names=names, hits=np.stack(hits_), bytes=np.stack(bytes_))
+    kept = np.load(path)
+    return list(zip(kept["names"].tolist(), kept["hits"], kept["bytes"], strict=True))
 
 
 def judged(
