@@ -79,8 +79,7 @@ def publish(
         exact: With experts: photos of each class for which every expert is dropped in turn.
         drop_rule: With experts: what becomes of the tokens of a dropped one, here and in every
             place that is cut from the world; see ``homerange.model.experts``.
-        occurrences: Records of species beside the photos, as ``homerange import gbif`` writes
-            them; species are expected where these are, too.
+        occurrences: Records of species beside the photos, as ``homerange import gbif`` writes.
 
     Raises:
         CheckpointError: If the checkpoint has no class head.
@@ -102,9 +101,7 @@ def publish(
     network = network.cpu()
     _take_rule(network, config, judged, drop_rule)
     layers = export_graph(network, output, input_px=config.preprocessing.input_px)
-    _write_tables(photos, judged, answers, config, output)
-    if added is not None:
-        add_occurrences(output, added)
+    _write_tables(photos, judged, answers, config, output, added)
     if any(layer.experts for layer in layers):
         _write_expert_tables(network, config, judged, output, exact)
     graph = Graph(
@@ -149,11 +146,18 @@ def _take_rule(
 
 
 def _write_tables(
-    photos: Manifest, judged: Manifest, answers: Answers, config: CheckpointConfig, folder: Path
+    photos: Manifest,
+    judged: Manifest,
+    answers: Answers,
+    config: CheckpointConfig,
+    folder: Path,
+    added: OccurrenceFile | None,
 ) -> None:
     """Write the tables of every world."""
     taxa(photos, config.classes).write(folder)
     occurrence(photos).write(folder)
+    if added is not None:
+        add_occurrences(folder, added)
     profile_counts(judged, answers).write(folder)
     evidence(judged, answers).write(folder)
     activation_ranges(folder, config, judged).write(folder)
