@@ -11,7 +11,7 @@ import shutil
 import ssl
 import time
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException, HTTPResponse, InvalidURL
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote
@@ -76,12 +76,15 @@ def ask(url: str, headers: dict[str, str] | None = None, *, timeout_s: float) ->
     """Ask for an address, whose path may hold spaces and letters of any language.
 
     Raises:
-        OSError, HTTPException: If there is no answer, or one that is an error.
+        OSError, HTTPException: If there is no answer, or one that is an error. ``InvalidURL``, an
+            HTTPException, if it is no address.
     """
     safe = quote(url, safe=":/?&=%+,;@!$'()*~")  # but not "#", which is part of file names
-    request = Request(safe, headers={"User-Agent": USER_AGENT, **(headers or {})})
     try:
+        request = Request(safe, headers={"User-Agent": USER_AGENT, **(headers or {})})
         response: HTTPResponse = urlopen(request, timeout=timeout_s)
+    except ValueError as error:
+        raise InvalidURL(str(error)) from error
     except HTTPError as error:
         error.close()  # it holds the connection
         raise

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from http.client import HTTPException
+from http.client import HTTPException, InvalidURL
 from pathlib import Path
 from threading import Lock
 from urllib.error import HTTPError
@@ -141,6 +141,9 @@ class _Line:
                     problem = error
                     if error.code < 500:
                         left.remove(url)  # it will not be there a second later
+                except InvalidURL as error:
+                    problem = error
+                    left.remove(url)
                 except (OSError, HTTPException) as error:
                     problem = error
                 if self.stopped or self.gone:
@@ -148,7 +151,7 @@ class _Line:
             if not left:
                 break
             time.sleep(PAUSE_S * (attempt + 1 < ROUNDS))
-        if not isinstance(problem, HTTPError):
+        if not isinstance(problem, HTTPError | InvalidURL):
             self._unheard(problem)
         raise problem
 

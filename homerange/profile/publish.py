@@ -85,8 +85,7 @@ def publish(
             place that is cut from the world; see ``homerange.model.experts``.
         range_model: Folder of a range model, as ``homerange train range`` writes it; what it knows
             of the world's species is published with them.
-        occurrences: Records of species beside the photos, as ``homerange import gbif`` writes
-            them; species are expected where these are, too.
+        occurrences: Records of species beside the photos, as ``homerange import gbif`` writes.
 
     Raises:
         CheckpointError: If the checkpoint has no class head, or the range model learnt from records
@@ -112,11 +111,9 @@ def publish(
     network = network.cpu()
     _take_rule(network, config, judged, drop_rule)
     layers = export_graph(network, output, input_px=config.preprocessing.input_px)
-    _write_tables(photos, judged, answers, config, output)
+    _write_tables(photos, judged, answers, config, output, added)
     if ranges:
         export_range(ranges, output)
-    if added is not None:
-        add_occurrences(output, added)
     if any(layer.experts for layer in layers):
         _write_expert_tables(network, config, judged, output, exact)
     graph = Graph(
@@ -170,11 +167,18 @@ def _take_rule(
 
 
 def _write_tables(
-    photos: Manifest, judged: Manifest, answers: Answers, config: CheckpointConfig, folder: Path
+    photos: Manifest,
+    judged: Manifest,
+    answers: Answers,
+    config: CheckpointConfig,
+    folder: Path,
+    added: OccurrenceFile | None,
 ) -> None:
     """Write the tables of every world."""
     taxa(photos, config.classes).write(folder)
     occurrence(photos).write(folder)
+    if added is not None:
+        add_occurrences(folder, added)
     profile_counts(judged, answers).write(folder)
     evidence(judged, answers).write(folder)
     activation_ranges(folder, config, judged).write(folder)

@@ -98,6 +98,15 @@ def test_the_next_cloud_is_asked_where_the_first_has_no_photo(server, tmp_path):
     assert [path for path, _ in server.requests] == ["/gcp/a.jpg", "/aws/a.jpg"]
 
 
+def test_what_is_no_address_is_a_reason_and_the_next_one_is_asked(server, tmp_path):
+    server.files = {"/a.jpg": jpeg()}
+    good = RemotePhoto(tmp_path / "a.jpg", ("/gcp/a.jpg", f"{server.url}/a.jpg"))
+    bad = [RemotePhoto(tmp_path / f"{i}.jpg", ("/gcp/b.jpg",)) for i in range(40)]
+    problems = fetch_photos([good, *bad], timeout_s=2)
+    assert set(problems.values()) == {"unknown url type: '/gcp/b.jpg'"}
+    assert len(problems) == 40
+
+
 def test_a_photo_that_is_larger_than_any_photo_is_not_read_to_its_end(
     server, tmp_path, monkeypatch
 ):

@@ -266,6 +266,17 @@ def test_a_photo_that_did_not_come_is_refused_with_the_reason(server, tmp_path):
     assert (broken.row, broken.reason[:39]) == (3, "not a readable photo: photo of 200 byte")
 
 
+def test_a_photo_without_any_address_is_refused(server, tmp_path):
+    publish(server, [photo(1, "kudu")])
+    nowhere = photo(2, "kudu") | {"url_gcp": "", "url_aws": ""}
+    server.files[LIST] = zipped(listed([photo(1, "kudu", url_gcp=server.url + "/a.jpg"), nowhere]))
+    imported = fetch(server, tmp_path)
+    assert imported.refused == [Refused(2, "", "no image")]
+    server.files["/a.jpg"] = jpeg()
+    (refused,) = fetch(server, tmp_path, most=9, download=True).refused
+    assert refused.reason == "no address is known"
+
+
 def test_the_second_cloud_serves_what_the_first_has_lost(server, tmp_path):
     publish(server, [photo(1, "kudu")])
     server.files["/aws/Snapshot Karoo/P0001.JPG"] = server.files.pop(

@@ -122,8 +122,8 @@ def _complete(
     }
     problems = fetch_photos(list(photos.values())) if download else {}
     images = [
-        photos[name].path.relative_to(folder).as_posix() if download else photos[name].urls[0]
-        for name in chosen["image_id"]
+        photo.path.relative_to(folder).as_posix() if download else next(iter(photo.urls), "")
+        for photo in (photos[name] for name in chosen["image_id"])
     ]
     came = [photos[name].path not in problems for name in chosen["image_id"]]
     refused = [
