@@ -1,9 +1,7 @@
-"""The clients of federated averaging: S2 cells, split in four until none holds too many photos.
+"""The clients of federated averaging: the adaptive S2 cells of iNaturalist-Geo.
 
-Source: iNaturalist-Geo, Hsu et al. 2020, arXiv:2003.08082, whose N_max is our ``photos_max``.
-
-Where we differ, and why: cells with few photos stay, because averaging weighs a client by its
-photos; photos without coordinates are one client, so that nothing is left out in silence.
+Where we differ from it, and why: cells with few photos stay, because averaging weighs a client by
+its photos; photos without coordinates are one client, so that nothing is left out in silence.
 
 Axes used in this file:
     N  photos
@@ -12,7 +10,8 @@ Axes used in this file:
 import numpy as np
 from numpy.typing import NDArray
 
-from homerange.geo.cells import FINEST_LEVEL, cell_ids, cell_parent, to_path
+from homerange.geo.adaptive_cells import adaptive_cells
+from homerange.geo.cells import to_path
 
 __all__ = ["clients_of"]
 
@@ -33,18 +32,9 @@ def clients_of(latlon_N2: NDArray[np.float64], *, photos_max: int) -> dict[str, 
         ['4/1', '4/2']
     """
     known_N = np.isfinite(latlon_N2).all(axis=1)
+    located = np.flatnonzero(known_N)
     clients = {} if known_N.all() else {"nowhere": np.flatnonzero(~known_N)}
-    cell_N = np.zeros(len(latlon_N2), np.uint64)
-    if known_N.any():
-        cell_N[known_N] = cell_ids(latlon_N2[known_N], FINEST_LEVEL)
-    undecided = [(np.flatnonzero(known_N), 0)]
-    while undecided:
-        rows, level = undecided.pop()
-        parents = cell_parent(cell_N[rows], level)
-        for cell in np.unique(parents):
-            own = rows[parents == cell]
-            if len(own) > photos_max and level < FINEST_LEVEL:
-                undecided.append((own, level + 1))
-            else:
-                clients[to_path(cell)] = own
+    if len(located):
+        cell_N = adaptive_cells(latlon_N2[located], n_max=photos_max, n_min=0).cell_N
+        clients |= {to_path(int(cell)): located[cell_N == cell] for cell in np.unique(cell_N)}
     return dict(sorted(clients.items()))
