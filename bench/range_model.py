@@ -14,13 +14,17 @@ choose by. Compared, all from cells of 36 km:
 Judged are test records of species with a training record. The rank is that of the true species
 among all; equal scores share their ranks. Average precision is that of a species over all test
 records, its own being right, and the mean over species. Intervals are from 1,000 bootstraps of
-whole blocks. Each network is trained once, so they leave out what another seed would change.
+whole blocks, for each seed alone; the seed deals the blocks and draws the first weights.
+
+Axes used in this file:
+    N  records      U  cells of test records, each once      M  training records
+    C  species      K  neighbours, or blocks                 S  bootstraps
 """
 
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +41,7 @@ from homerange.train.range import blocks_kept_aside, train_range
 from homerange.train.range_config import RangeConfig
 
 NEIGHBOURS = (10, 30, 100, 300, 1000)
-TOPS = (1, 10, 100)
+TOP_NAMES = {"top1": 1, "top10": 10, "top100": 100}
 BLOCK_LEVEL = 4
 NETWORKS = {
     "raw": ["encoding=raw"],
@@ -58,43 +62,60 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("table", type=Path)
     parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     records = read_records(arguments.table)
+    found = {seed: measure(records, arguments.epochs, seed) for seed in arguments.seeds}
+    methods = [one["methods"] for one in found.values()]
+    means = {
+        name: {
+            metric: round(float(np.mean([one[name][metric] for one in methods])), 4)
+            for metric in ("median_rank", *TOP_NAMES, "mean_reciprocal_rank", "average_precision")
+        }
+        for name in methods[0]
+    }
+    write_record(
+        "range_model",
+        "Does Space2Vec help to say which species to expect where?",
+        {"mean_over_seeds": means, "seeds": found},
+        epochs=arguments.epochs,
+        threads=1,
+    )
+
+
+def measure(records: Records, epochs: int, seed: int) -> dict:
+    """Deal blocks, make every method and judge it; the seed is that of both."""
     cell_N = coarse_cells(records.latlon_N2, records.uncertainty_km_N)
-    split_N = deal_blocks(cell_N, arguments.seed)
+    split_N = deal_blocks(cell_N, seed)
     species = np.unique(records.species_N[split_N == "train"])
     class_N = np.searchsorted(species, records.species_N).clip(max=len(species) - 1)
     known_N = species[class_N] == records.species_N
     parts = {name: (split_N == name) & known_N for name in ("train", "val", "test")}
     judge = Judge(cell_N[parts["test"]], class_N[parts["test"]])
-    found = {}
-    frequency_C = np.bincount(class_N[parts["train"]], minlength=len(species)).astype(float)
-    found["frequency"] = judge.metrics(lambda cells: np.tile(frequency_C, (len(cells), 1)))
     train = (cell_N[parts["train"]], class_N[parts["train"]])
-    some_N = np.random.default_rng(arguments.seed).choice(np.flatnonzero(parts["val"]), CHOOSE_ON)
+    frequency_C = np.bincount(train[1], minlength=len(species)).astype(float)
+    found = {"frequency": judge.metrics(lambda cells: np.tile(frequency_C, (len(cells), 1)))}
+    some_N = np.random.default_rng(seed).choice(np.flatnonzero(parts["val"]), CHOOSE_ON)
     val = Judge(cell_N[some_N], class_N[some_N])
     by_k = {k: val.mean_reciprocal_rank(neighbours(*train, frequency_C, k)) for k in NEIGHBOURS}
     k = max(by_k, key=by_k.__getitem__)
     found["neighbours"] = judge.metrics(neighbours(*train, frequency_C, k)) | {"k": k}
     for name, settings in NETWORKS.items():
-        chosen = [*settings, f"epochs={arguments.epochs}", f"seed={arguments.seed}"]
-        config = RangeConfig.read("small-range", chosen)
-        score, how_long = network(records, split_N, config)
+        chosen = [*settings, f"epochs={epochs}", f"seed={seed}"]
+        score, how_long = network(records, split_N, RangeConfig.read("small-range", chosen))
         found[name] = judge.metrics(score) | how_long
-    write_record(
-        "range_model",
-        "Does Space2Vec help to say which species to expect where?",
-        {"methods": found, "grid_minus": judge.differences("grid", found)},
-        seed=arguments.seed,
-        threads=1,
-        records={name: int(part.sum()) for name, part in parts.items()},
-        records_of_species_without_training_records=int((~known_N).sum()),
-        species=len(species),
-        blocks={name: judge_blocks(cell_N[part]) for name, part in parts.items()},
-        neighbours_chosen_on_val=by_k,
-    )
+    return {
+        "methods": found,
+        "grid_minus": judge.differences("grid", found),
+        "species": len(species),
+        "records": {name: int(part.sum()) for name, part in parts.items()},
+        "records_of_species_without_training_records": int((~known_N).sum()),
+        "blocks": {
+            name: len(np.unique(cell_parent(cell_N[part], BLOCK_LEVEL)))
+            for name, part in parts.items()
+        },
+    }
 
 
 def deal_blocks(cell_N: np.ndarray, seed: int) -> np.ndarray:
@@ -105,11 +126,6 @@ def deal_blocks(cell_N: np.ndarray, seed: int) -> np.ndarray:
     rest = np.flatnonzero(split_N == "train")
     split_N[rest[blocks_kept_aside(cell_N[rest], val)]] = "val"
     return split_N
-
-
-def judge_blocks(cell_N: np.ndarray) -> int:
-    """Count the blocks that some records lie in."""
-    return len(np.unique(cell_parent(cell_N, BLOCK_LEVEL)))
 
 
 def neighbours(
@@ -162,50 +178,55 @@ class Judge:
     """Test records, and how high scores rank their species."""
 
     def __init__(self, cell_N: np.ndarray, class_N: np.ndarray) -> None:
-        self.cell_N, self.class_N = cell_N, class_N
+        self.cell_U, self.cell_of_N = np.unique(cell_N, return_inverse=True)
+        self.class_N = class_N
         block_N = cell_parent(cell_N, BLOCK_LEVEL)
         self.block_N = np.unique(block_N, return_inverse=True)[1]
 
-    def parts(self, score: Score) -> Iterator[tuple[slice, np.ndarray]]:
-        """Score some records at a time."""
-        for start in range(0, len(self.cell_N), PLACES_AT_ONCE):
-            some = slice(start, start + PLACES_AT_ONCE)
-            yield some, score(self.cell_N[some])
+    def scores(self, score: Score) -> np.ndarray:
+        """Score each cell once, shape (cells, C)."""
+        starts = range(0, len(self.cell_U), PLACES_AT_ONCE)
+        parts = [score(self.cell_U[start : start + PLACES_AT_ONCE]) for start in starts]
+        return np.concatenate(parts).astype(np.float32)
 
-    def ranks(self, score: Score) -> tuple[np.ndarray, np.ndarray]:
+    def ranks(self, score_UC: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Count the species above the true one, and those level with it, itself included."""
         above, level = [], []
-        for some, score_NC in self.parts(score):
-            own_N1 = np.take_along_axis(score_NC, self.class_N[some, None], axis=1)
-            above.append((score_NC > own_N1).sum(axis=1))
-            level.append((score_NC == own_N1).sum(axis=1))
-        return np.concatenate(above), np.concatenate(level)
+        for cell, species in zip(self.cell_of_N, self.class_N, strict=True):
+            score_C = score_UC[cell]
+            above.append((score_C > score_C[species]).sum())
+            level.append((score_C == score_C[species]).sum())
+        return np.array(above), np.array(level)
 
     def mean_reciprocal_rank(self, score: Score) -> float:
         """Return the mean over records of one over the rank."""
-        return float(reciprocal(*self.ranks(score)).mean())
+        return float(reciprocal(*self.ranks(self.scores(score))).mean())
 
     def metrics(self, score: Score) -> dict:
         """Measure one method."""
-        above_N, level_N = self.ranks(score)
+        score_UC = self.scores(score)
+        above_N, level_N = self.ranks(score_UC)
         reciprocal_N = reciprocal(above_N, level_N)
-        shares = {k: np.clip((k - above_N) / level_N, 0, 1).mean() for k in TOPS}
+        shares = {
+            name: np.clip((k - above_N) / level_N, 0, 1).mean() for name, k in TOP_NAMES.items()
+        }
         return {
             "median_rank": float(np.median(above_N + (level_N + 1) / 2)),
-            **{f"top{k}": round(float(share), 4) for k, share in shares.items()},
+            **{name: round(float(share), 4) for name, share in shares.items()},
             "mean_reciprocal_rank": round(float(reciprocal_N.mean()), 4),
             "interval": self.interval(reciprocal_N),
-            "average_precision": round(self.average_precision(score), 4),
+            "average_precision": round(self.average_precision(score_UC), 4),
             "_reciprocal_N": reciprocal_N,
         }
 
-    def average_precision(self, score: Score) -> float:
+    def average_precision(self, score_UC: np.ndarray) -> float:
         """Return the mean over species of their average precision over all test records."""
-        score_NC = np.concatenate([part.astype(np.float32) for _, part in self.parts(score)])
         return float(
             np.mean(
                 [
-                    average_precision_score(self.class_N == species, score_NC[:, species])
+                    average_precision_score(
+                        self.class_N == species, score_UC[self.cell_of_N, species]
+                    )
                     for species in np.unique(self.class_N)
                 ]
             )

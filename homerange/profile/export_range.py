@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from homerange.errors import CheckpointError
 from homerange.geo.coarse import PUBLISHED_LEVEL
 from homerange.model.range import RangeFacts, RangeNetwork, load_range
-from homerange.world.range_model import RANGE_FILE, RANGE_INPUT, RANGE_OUTPUT, range_metadata
+from homerange.world.range_model import RANGE_INPUT, RANGE_OUTPUT, range_metadata
+from homerange.world.world import RANGE_FILE
 
 __all__ = ["PublishableRange", "export_range", "load_publishable"]
 

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from homerange.errors import WorldError
 from homerange.geo.coarse import PUBLISHED_LEVEL
 from homerange.geo.sphere import check_latlon
+from homerange.world.world import RANGE_FILE
 
-__all__ = ["RANGE_FILE", "RANGE_INPUT", "RANGE_OUTPUT", "RangeModel", "range_metadata"]
+__all__ = ["RANGE_INPUT", "RANGE_OUTPUT", "RangeModel", "range_metadata"]
 
-RANGE_FILE = "range.onnx"
 RANGE_INPUT, RANGE_OUTPUT = "latlon", "score"
 PLACES_AT_ONCE = 4096
 

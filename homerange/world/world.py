@@ -19,11 +19,18 @@ from homerange.errors import WorldError
 from homerange.output import atomic_file
 from homerange.world.description import Description, Graph
 from homerange.world.expert_tables import Drops, Edges, Routing
-from homerange.world.range_model import RANGE_FILE
 from homerange.world.ranges import Ranges
 from homerange.world.tables import Evidence, Occurrence, Profile, Taxa
 
-__all__ = ["WORLD_FILES", "WORLD_VERSION", "StoredFile", "World", "open_world", "seal_world"]
+__all__ = [
+    "RANGE_FILE",
+    "WORLD_FILES",
+    "WORLD_VERSION",
+    "StoredFile",
+    "World",
+    "open_world",
+    "seal_world",
+]
 
 WORLD_FORMAT = "homerange-world"
 WORLD_VERSION = 3
@@ -41,6 +48,9 @@ WORLD_FILES = (
 
 EXPERT_FILES = (Routing.file, Edges.file, Drops.file)
 """Files that a world with experts has beside them; the last only where drops were measured."""
+
+RANGE_FILE = "range.onnx"
+"""The range model, where one was published with the world."""
 
 OPTIONAL_FILES = (Ranges.file, *EXPERT_FILES, RANGE_FILE)
 """All files that a world may have beside those; the first is there since version 3."""
