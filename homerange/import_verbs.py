@@ -66,6 +66,123 @@ def import_coco(
     finish_import(run(source, photos=photos, gps=gps, seed=seed), output)
 
 
+@import_.command("inaturalist")
+@click.argument("sources", type=FILE, nargs=-1, required=True)
+@click.option("-o", "--output", type=FILE, required=True, help="The manifest to write, .parquet.")
+@click.option("--photos", type=FILE, help="Folder of the photos; that of the first file otherwise.")
+@click.option("--locations", type=FILE, help="Folder of the *_locations.json, if elsewhere.")
+@click.option("--categories", type=FILE, help="Real names of the species, for 2018 and 2019.")
+@click.option(
+    "--cells", type=click.IntRange(1), help="Regions are S2 cells of at most so many photos."
+)
+def import_inaturalist(
+    sources: Sequence[Path],
+    output: Path,
+    photos: Path | None,
+    locations: Path | None,
+    categories: Path | None,
+    cells: int | None,
+) -> None:
+    """Import the annotations of an iNaturalist competition, 2017 to 2021, and their splits.
+
+    \b
+    homerange import inaturalist train2017.json val2017.json -o inat2017.parquet
+    homerange import inaturalist train2018.json --categories categories.json -o m.parquet
+    homerange import inaturalist train.json val.json --cells 10000 -o inat2021.parquet
+    """
+    from homerange.data.importers.inaturalist import import_inaturalist as run
+    from homerange.data.importers.inaturalist_json import locations_of
+
+    read_too = [locations_of(source, locations) for source in sources]
+    check_import(output, *sources, *read_too, *([categories] if categories else []))
+    imported = run(sources, photos=photos, locations=locations, categories=categories, cells=cells)
+    finish_import(imported, output)
+
+
+@import_.command("inat-geo")
+@click.argument("source", type=FILE)
+@click.option("-o", "--output", type=FILE, required=True, help="The manifest to write, .parquet.")
+@click.option(
+    "--annotations",
+    type=FILE,
+    multiple=True,
+    required=True,
+    help="A file of iNaturalist 2017 with these photos; repeatable.",
+)
+@click.option("--test", type=FILE, help="The CSV of the test photos.")
+@click.option(
+    "--column",
+    default="user_id",
+    show_default=True,
+    help="Of the cells: geo_10k in one CSV for all.",
+)
+@click.option(
+    "--photos", type=FILE, help="Folder of the photos; that of the annotations otherwise."
+)
+@click.option("--locations", type=FILE, help="Folder of the *_locations.json, if elsewhere.")
+@click.option("--seed", default=0, show_default=True, help="Of the choice of val in each cell.")
+def import_inat_geo(
+    source: Path,
+    output: Path,
+    annotations: Sequence[Path],
+    test: Path | None,
+    column: str,
+    photos: Path | None,
+    locations: Path | None,
+    seed: int,
+) -> None:
+    """Import a split of iNaturalist-Geo, such as iNaturalist-Geo-10K: cells as regions.
+
+    SOURCE is the CSV of the training photos.
+
+    \b
+    homerange import inat-geo geo_10k.csv --test test.csv --annotations train2017.json -o m.parquet
+    """
+    from homerange.data.importers.inat_geo import import_inat_geo as run
+    from homerange.data.importers.inaturalist_json import locations_of
+
+    read_too = [*annotations, *(locations_of(one, locations) for one in annotations)]
+    check_import(output, source, *read_too, *([test] if test else []))
+    imported = run(
+        source,
+        annotations=annotations,
+        test=test,
+        column=column,
+        photos=photos,
+        locations=locations,
+        seed=seed,
+    )
+    finish_import(imported, output)
+
+
+@import_.command("wilds")
+@click.argument("source", type=FILE)
+@click.option("-o", "--output", type=FILE, required=True, help="The manifest to write, .parquet.")
+@click.option("--gps", type=FILE, help="gps_locations.json of iWildCam 2021: places of cameras.")
+@click.option("--photos", type=FILE, help="Folder that holds train/; that of SOURCE otherwise.")
+@click.option("--categories", type=FILE, help="categories.csv, if elsewhere.")
+def import_wilds(
+    source: Path,
+    output: Path,
+    gps: Path | None,
+    photos: Path | None,
+    categories: Path | None,
+) -> None:
+    """Import iWildCam2020-WILDS with its splits; regions are the clusters of its cameras.
+
+    SOURCE is the folder iwildcam_v2.0 or its metadata.csv.
+
+    \b
+    homerange import wilds iwildcam_v2.0 --gps gps_locations.json -o wilds.parquet
+    """
+    from homerange.data.importers.wilds import import_wilds as run
+
+    metadata = source / "metadata.csv" if source.is_dir() else source
+    categories = categories or metadata.with_name("categories.csv")
+    check_import(output, metadata, categories, *([gps] if gps else []))
+    finish_import(run(metadata, photos=photos, gps=gps, categories=categories), output)
+
+
 @import_.command("join")
 @click.argument("sources", type=FILE, nargs=-1, required=True)
 @click.option("-o", "--output", type=FILE, required=True, help="The manifest to write, .parquet.")

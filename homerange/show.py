@@ -20,14 +20,18 @@ __all__ = ["print_evaluation", "print_package", "print_species", "print_summary"
 
 
 def print_evaluation(evaluation: "Evaluation") -> None:
-    """Print metrics overall and per region, with n, chance and majority in each row."""
+    """Print metrics overall, by camera and per region, with n, chance and majority in each row.
+
+    Known and new cameras have rows where there are both; else one of them is the row above.
+    """
     table = Table(title=f"accuracy on split {evaluation.split}", title_justify="left")
     table.add_column("photos of")
     headings = ("n", "species", "top-1", "95 % interval", "top-5", "macro-F1", "chance", "majority")
     for heading in headings:
         table.add_column(heading, justify="right")
     table.add_row("all", *_metrics(evaluation.overall))
-    for region, metrics in evaluation.regions.items():
+    both = evaluation.cameras if len(evaluation.cameras) > 1 else {}
+    for region, metrics in (both | evaluation.regions).items():
         table.add_row(region, *_metrics(metrics))
     _print(table)
     if evaluation.unknown_species:

@@ -221,7 +221,9 @@ def test_a_missing_table_and_a_missing_manifest_are_named(tmp_path):
 @pytest.fixture
 def inputs(tmp_path):
     """One of each input that an import can take; none of them needs to be a good one."""
-    for name in ("t.csv", "src.parquet", "a.parquet", "b.parquet", "coco.json", "gps.json"):
+    tables = ("t.csv", "src.parquet", "a.parquet", "b.parquet")
+    jsons = ("a.json", "a_locations.json", "coco.json", "gps.json")
+    for name in (*tables, "categories.csv", *jsons):
         (tmp_path / name).write_text("{}")
     return tmp_path
 
@@ -233,6 +235,17 @@ def inputs(tmp_path):
         "import table src.parquet -o ./src.parquet",
         "import coco coco.json -o coco.json",
         "import coco coco.json --gps gps.json -o gps.json",
+        "import inaturalist a.json coco.json -o coco.json",
+        "import inaturalist a.json --categories gps.json -o gps.json",
+        "import inaturalist a.json -o a_locations.json",
+        "import inat-geo t.csv --annotations coco.json -o t.csv",
+        "import inat-geo t.csv --annotations coco.json -o coco.json",
+        "import inat-geo t.csv --test gps.json --annotations coco.json -o gps.json",
+        "import inat-geo t.csv --annotations a.json -o a_locations.json",
+        "import wilds t.csv -o t.csv",
+        "import wilds t.csv -o categories.csv",
+        "import wilds t.csv --gps gps.json -o gps.json",
+        "import wilds t.csv --categories gps.json -o gps.json",
         "import join a.parquet b.parquet -o b.parquet",
         "photos a.parquet -o a.parquet",
     ],
@@ -260,6 +273,9 @@ def test_neither_is_an_input_that_has_the_name_of_the_report(photos, tmp_path):
     [
         "import table t.csv -o folder",
         "import coco coco.json -o folder",
+        "import inaturalist coco.json -o folder",
+        "import inat-geo t.csv --annotations coco.json -o folder",
+        "import wilds t.csv -o folder",
         "import join a.parquet b.parquet -o folder",
         "photos a.parquet -o folder",
         "get --world nowhere --at -2.33,34.83 -o folder",

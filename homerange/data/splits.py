@@ -89,7 +89,7 @@ def assign_splits(
     dealer.deal(group_N, np.random.default_rng(seed))
     names_N = np.empty(len(order_N), dtype=object)
     names_N[order_N] = np.array(SPLITS, dtype=object)[dealer.code_N]
-    notes = [*_group_notes(ordered, group_N, divided), *_class_notes(dealer.count_KS, classes)]
+    notes = [*_group_notes(ordered, group_N, divided), *_class_notes(dealer, classes)]
     return Splits(names_N.tolist(), notes)
 
 
@@ -296,7 +296,10 @@ def _group_notes(manifest: Manifest, group_N: _Ints, divided: int) -> list[str]:
     return [f"{count:,} {what}" for count, what in facts if count]
 
 
-def _class_notes(count_KS: _Ints, classes: Sequence[str | None]) -> list[str]:
+def _class_notes(dealer: _Dealer, classes: Sequence[str | None]) -> list[str]:
+    count_KS = dealer.count_KS
+    few_groups = "too few cameras, sequences or photos to divide"
+    why = few_groups if len(dealer.free_N) else "the data set gives none"
     empty = [name for name, rows in zip(SPLITS, count_KS.sum(0), strict=True) if rows == 0]
     named = sorted((name, k) for k, name in enumerate(classes) if name and name not in OUTCOMES)
     total_K = count_KS.sum(1)
@@ -304,7 +307,7 @@ def _class_notes(count_KS: _Ints, classes: Sequence[str | None]) -> list[str]:
     unlearnt = [name for name, k in named if count_KS[k, 0] == 0]
     unmeasured = [name for name, k in named if count_KS[k, 1:].sum() == 0 and name not in few]
     facts = (
-        (empty, "splits have no rows: too few cameras, sequences or photos to divide"),
+        (empty, f"splits have no rows: {why}"),
         (few, f"species have fewer than {SMALL_SPECIES_PHOTOS} photos"),
         (unlearnt, "species have no photo in train and cannot be learnt"),
         (unmeasured, "species have no photo in val or test and cannot be measured"),

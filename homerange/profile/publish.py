@@ -111,7 +111,7 @@ def publish(
         drop_rule=drop_rule,
     )
     facts = _describe(name or output.resolve().name, network, config, photos, terms, graph, output)
-    seal_world(output, _with_metrics(facts, judged, answers, config.classes))
+    seal_world(output, _with_metrics(facts, photos, judged, answers, config.classes))
     return Published(output, len(config.classes), len(judged), answers.unreadable)
 
 
@@ -215,13 +215,18 @@ def _describe(
 
 
 def _with_metrics(
-    facts: Description, judged: Manifest, answers: Answers, classes: Sequence[str]
+    facts: Description,
+    photos: Manifest,
+    judged: Manifest,
+    answers: Answers,
+    classes: Sequence[str],
 ) -> Description:
     """Add what the network reaches on the test photos, where there are any."""
     test_N = _array(judged.strings("split"))[answers.row_N] == "test"
     if not test_N.any():
         return facts
-    measured = summarise(answers.where(test_N), judged, classes, "test")
+    learnt = set(photos.split("train").strings("location_id"))
+    measured = summarise(answers.where(test_N), judged, classes, "test", train_cameras=learnt)
     return replace(facts, metrics=measured.to_json())
 
 

@@ -1,8 +1,9 @@
-"""How right a checkpoint is: overall and per region, beside chance and majority, always with n."""
+"""How right a checkpoint is: overall, per region, and on known and new cameras, always with n."""
 
 import json
 import math
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -45,6 +46,9 @@ class Evaluation:
     split: str
     overall: Metrics
     regions: dict[str, Metrics]
+    cameras: dict[str, Metrics]
+    """Photos of ``known cameras``, which are in the train split too, and of ``new cameras``: ID and
+    OOD of WILDS. Photos whose camera nobody states are in neither."""
     unknown_species: int
     """Labelled photos whose species the network does not know; they count as wrong answers."""
     unreadable: list[Unreadable]
@@ -57,6 +61,7 @@ class Evaluation:
             "unreadable": len(self.unreadable),
             "overall": _plain(self.overall),
             "regions": {name: _plain(metrics) for name, metrics in self.regions.items()},
+            "cameras": {name: _plain(metrics) for name, metrics in self.cameras.items()},
         }
 
 
@@ -78,32 +83,62 @@ def evaluate(checkpoint: Path, manifest: Path, *, split: str = "test") -> Evalua
             f"{checkpoint}: an encoder without classes cannot be evaluated. Train it on labelled "
             f"photos first: homerange train dense MANIFEST --set start={checkpoint}/{WEIGHTS}"
         )
-    photos = Manifest.read(manifest).split(split).labelled()
+    everything = Manifest.read(manifest)
+    photos = everything.split(split).labelled()
     if len(photos) == 0:
         raise ManifestError(f"{manifest}: no labelled photo in split {split}; nothing to evaluate")
-    evaluation = summarise(
-        infer(network, config, photos, title="evaluate"), photos, config.classes, split
-    )
+    answers = infer(network, config, photos, title="evaluate")
+    learnt = set(everything.split("train").strings("location_id"))
+    evaluation = summarise(answers, photos, config.classes, split, train_cameras=learnt)
     text = json.dumps(evaluation.to_json(), indent=1, ensure_ascii=False)
     (checkpoint / "metrics.json").write_text(text + "\n")
     return evaluation
 
 
-def summarise(answers: Answers, photos: Manifest, classes: Sequence[str], split: str) -> Evaluation:
-    """Turn the answers of a network into metrics, overall and by ``region_id``."""
-    regions = np.array([name or "" for name in photos.strings("region_id")])[answers.row_N]
+def summarise(
+    answers: Answers,
+    photos: Manifest,
+    classes: Sequence[str],
+    split: str,
+    *,
+    train_cameras: AbstractSet[str | None] | None = None,
+) -> Evaluation:
+    """Turn the answers of a network into metrics: overall, by ``region_id`` and by camera.
+
+    Args:
+        answers: The answers.
+        photos: The photos that were asked for.
+        classes: The classes of the network.
+        split: Name of the split.
+        train_cameras: Every ``location_id`` of the train split; without it cameras are not told
+            apart.
+    """
+    regions = photos.strings("region_id")
+    cameras: list[str | None] = [None] * len(photos)
+    if train_cameras is not None:
+        cameras = [
+            camera and ("known cameras" if camera in train_cameras else "new cameras")
+            for camera in photos.strings("location_id")
+        ]
     everything = np.ones(len(answers.row_N), dtype=bool)
     return Evaluation(
         split,
         _measure(answers, everything, len(classes)),
-        {
-            str(name): _measure(answers, regions == name, len(classes))
-            for name in np.unique(regions)
-            if name
-        },
+        _measure_groups(answers, regions, len(classes)),
+        _measure_groups(answers, cameras, len(classes)),
         int((answers.class_N < 0).sum()),
         answers.unreadable,
     )
+
+
+def _measure_groups(
+    answers: Answers, names: Sequence[str | None], classes: int
+) -> dict[str, Metrics]:
+    """Measure the photos of each name apart; those without one are left out."""
+    name_N = np.array([name or "" for name in names])[answers.row_N]
+    return {
+        str(name): _measure(answers, name_N == name, classes) for name in np.unique(name_N) if name
+    }
 
 
 def _measure(answers: Answers, chosen_N: NDArray[np.bool_], classes: int) -> Metrics:

@@ -289,6 +289,13 @@ def test_notes_name_what_cannot_be_learnt_or_measured():
     ]
 
 
+def test_a_split_that_the_data_set_does_not_have_is_named_as_such():
+    rows = [*photos("blank", 2, split="train"), *photos("blank", 2, split="val")]
+    assert "1 splits have no rows: the data set gives none: test" in (
+        assign_splits(manifest_of(rows), seed=0).notes
+    )
+
+
 def test_long_lists_of_species_are_cut():
     notes = assign_splits(
         manifest_of([{"species": f"Species {i}"} for i in range(8)]), seed=0

@@ -11,11 +11,12 @@ from sklearn.metrics import accuracy_score, f1_score, top_k_accuracy_score
 from tiny_training import CLASSES, manifest_of, tiny_manifest
 
 from homerange.data.images import Preprocessing, prepare
-from homerange.data.manifest import Manifest
+from homerange.data.manifest import Manifest, with_column
 from homerange.data.metrics import wilson_interval
 from homerange.errors import CheckpointError, ManifestError
 from homerange.model.checkpoint import CheckpointConfig, load_checkpoint, save_weights
 from homerange.model.network import pixels_to_input
+from homerange.show import print_evaluation
 from homerange.train.evaluate import evaluate, summarise
 from homerange.train.infer import Answers, infer
 
@@ -119,6 +120,45 @@ def test_rows_of_unreadable_photos_do_not_shift_the_regions():
     answers = Answers(np.array([1, 2]), *list(vars(answers).values())[1:])
     manifest = manifest_of([{"region_id": r} for r in ("lost", "north", "south")], None)
     assert set(summarise(answers, manifest, ["a", "b", "c"], "test").regions) == {"north", "south"}
+
+
+def test_known_and_new_cameras_are_told_apart():
+    # Cameras a and b teach. Of five photos two are from a, two from c, one from nobody knows where.
+    cameras = ["a", "c", None, "a", "c"]
+    class_N = np.array([0, 0, 0, 1, 1])
+    logits_NC = np.eye(2, dtype=np.float32)[[0, 1, 0, 1, 1]]  # wrong for the second photo only
+    answers = Answers(np.arange(5), class_N, np.zeros((5, 1)), logits_NC, [])
+    manifest = manifest_of([{"location_id": camera} for camera in cameras], None)
+    found = summarise(answers, manifest, ["x", "y"], "test", train_cameras={"a", "b"})
+    got = {name: (metrics.photos, metrics.top1) for name, metrics in found.cameras.items()}
+    assert got == {"known cameras": (2, 1.0), "new cameras": (2, 0.5)}
+    assert found.to_json()["cameras"]["new cameras"]["photos"] == 2
+    assert summarise(answers, manifest, ["x", "y"], "test").cameras == {}
+
+
+def test_the_cameras_of_an_evaluation_are_those_of_the_train_split(checkpoint, manifest, tmp_path):
+    # tiny_manifest draws 4 photos to train on, 4 to select by and 11 to report on.
+    photos = Manifest.read(manifest)
+    cameras = ["a", "b"] * 2 + ["v"] * 4 + ["a"] * 3 + ["v"] * 2 + ["t"] * 6
+    table = with_column(photos.table, "location_id", cameras)
+    Manifest(table, photos.root).write(tmp_path / "m.parquet")
+    found = evaluate(checkpoint, tmp_path / "m.parquet")
+    got = {name: metrics.photos for name, metrics in found.cameras.items()}
+    assert got == {"known cameras": 3, "new cameras": 8}
+    assert read_json(checkpoint)["cameras"]["known cameras"]["photos"] == 3
+
+
+def test_known_and_new_cameras_are_printed_where_there_are_both(capsys):
+    answers = draw_answers(0, 3, 2, 0.0)
+    rows = [{"location_id": camera, "region_id": "chicago"} for camera in "abc"]
+    for learnt, printed in ((set("ab"), True), (set("abc"), False), (set(), False)):
+        found = summarise(
+            answers, manifest_of(rows, None), ["x", "y"], "test", train_cameras=learnt
+        )
+        print_evaluation(found)
+        output = capsys.readouterr().out
+        assert ("known cameras" in output, "new cameras" in output) == (printed, printed)
+        assert "chicago" in output
 
 
 def test_inference_is_one_photo_after_the_other_as_the_device_sees_it(checkpoint, manifest):

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -26,10 +26,13 @@ from homerange.data.splits import assign_splits
 from homerange.errors import ManifestError
 from homerange.progress import progress
 
-__all__ = ["Imported", "complete", "read_cells"]
+__all__ = ["Column", "Imported", "complete", "read_cells"]
 
 _NOT_FOUND = "photo not found in"
 _RESET_YEARS = ("1970", "1980")  # where the clocks of Unix and DOS devices start again
+
+Column: TypeAlias = Sequence[object] | pa.Array | pa.ChunkedArray
+"""Cells of one column: a list, or for large data sets an array of Arrow, which is smaller."""
 
 _Value = TypeVar("_Value")
 _Ints = NDArray[np.int64]
@@ -45,7 +48,7 @@ class Imported:
 
 
 def complete(
-    columns: Mapping[str, Sequence[object]],
+    columns: Mapping[str, Column],
     *,
     source: Path,
     photos: Path,
@@ -53,6 +56,7 @@ def complete(
     refused: Iterable[Refused],
     notes: Iterable[str],
     seed: int,
+    exif: bool = True,
 ) -> Imported:
     """Turn columns into a checked manifest with splits.
 
@@ -64,6 +68,8 @@ def complete(
         refused: Rows that the importer could not read.
         notes: What the importer has to tell.
         seed: Seed of the splits.
+        exif: Whether to ask the photos for a time or place that the source does not give. Large
+            data sets whose photos were written anew need not be opened for that.
 
     Raises:
         ManifestError: If no row can be used.
@@ -76,7 +82,7 @@ def complete(
     all_refused = sorted([*refused, *again, *broken, *missing], key=lambda one: one.row)
     if len(manifest) == 0:
         raise ManifestError(_nothing_left(source, all_refused))
-    manifest, exif_notes = _fill_from_exif(manifest)
+    manifest, exif_notes = _fill_from_exif(manifest) if exif else (manifest, [])
     splits = assign_splits(manifest, seed=seed)
     manifest = Manifest(with_column(manifest.table, "split", splits.names), photos)
     facts = [*notes, *check_notes, *exif_notes, *_facts(manifest.table), *splits.notes]
@@ -111,18 +117,25 @@ def read_cells(
     return [None if cell is None else known[cell] for cell in cells]
 
 
-def _table(columns: Mapping[str, Sequence[object]], rows: int) -> pa.Table:
-    empty: list[object] = [None] * rows
-    fields = list(schema())
-    arrays = [pa.array(columns.get(field.name, empty), field.type) for field in fields]
+def _table(columns: Mapping[str, Column], rows: int) -> pa.Table:
+    arrays = [_array(columns.get(field.name), field.type, rows) for field in schema()]
     return pa.Table.from_arrays(arrays, schema=schema())
+
+
+def _array(cells: Column | None, kind: pa.DataType, rows: int) -> pa.Array | pa.ChunkedArray:
+    if cells is None:
+        return pa.nulls(rows, kind)
+    if isinstance(cells, pa.Array | pa.ChunkedArray):
+        return cells.cast(kind)
+    return pa.array(cells, kind)
 
 
 def _name_observations(manifest: Manifest, row_N: _Ints) -> tuple[Manifest, _Ints, list[Refused]]:
     """Give an id to each row that has none; refuse such a row where it repeats another."""
     images, ids = manifest.strings("image"), manifest.strings("observation_id")
     rows_of_photo = Counter(images)
-    columns = [column.to_pylist() for column in manifest.table.columns]
+    several = any(count > 1 for count in rows_of_photo.values())
+    columns = [column.to_pylist() for column in manifest.table.columns] if several else []
     first_with: dict[tuple[object, ...], int] = {}
     taken: Counter[str] = Counter()
     again: dict[int, Refused] = {}

@@ -12,13 +12,13 @@ What we decide:
     - rows are counted as annotations from 1, then photos without annotations.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from homerange.data.importers import Imported, complete, read_cells
 from homerange.data.importers.folder import image_key
+from homerange.data.importers.json_file import read_object
 from homerange.data.manifest import BOX_COLUMNS, Refused
 from homerange.data.names import class_key, looks_scientific, outcome
 from homerange.data.times import read_time
@@ -85,11 +85,11 @@ class _Coco:
     @classmethod
     def read(cls, source: Path, gps: Path | None) -> "_Coco":
         """Read the JSON and the coordinates of its locations."""
-        content = _read_json(source)
+        content = read_object(source)
         images = _entries(content, "images", source)
         categories = _entries(content, "categories", source)
         licences = _entries({"licenses": [], **content}, "licenses", source)
-        places = {} if gps is None else _read_json(gps)
+        places = {} if gps is None else read_object(gps)
         return cls(
             images={_text(image.get("id")) or f"#{i}": image for i, image in enumerate(images)},
             annotations=_entries({"annotations": [], **content}, "annotations", source),
@@ -168,20 +168,6 @@ def _box(annotation: _Entry, image: _Entry) -> dict[str, object]:
             raise ManifestError("the box is in pixels, but the image has no width and height")
         box = [box[0] / width, box[1] / height, box[2] / width, box[3] / height]
     return dict(zip(BOX_COLUMNS, box, strict=True))
-
-
-def _read_json(path: Path) -> dict[str, object]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError as error:
-        raise ManifestError(f"{path}: no such file") from error
-    except ValueError as error:  # no JSON, or no UTF-8
-        raise ManifestError(f"{path}: not a JSON file ({error})") from error
-    except OSError as error:  # a folder, or not ours to read
-        raise ManifestError(f"{path}: cannot be read ({error.strerror})") from error
-    if not isinstance(content, dict):
-        raise ManifestError(f"{path}: holds a {type(content).__name__}; expected a JSON object")
-    return content
 
 
 def _entries(content: Mapping[str, object], key: str, source: Path) -> list[_Entry]:
