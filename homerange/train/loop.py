@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 
 from homerange.errors import CheckpointError, ConfigError
 from homerange.model.checkpoint import save_weights
+from homerange.model.projections import save_projections
 from homerange.progress import Step, progress
 from homerange.train.augment import seeded
 from homerange.train.config import TrainConfig
@@ -239,6 +240,8 @@ class _Run:
             _log(self.folder, epoch, train_loss, loss, top1, better)
             if better:
                 save_weights(self.learner.network, self.folder)
+                if self.learner.location is not None:
+                    save_projections(self.learner.location.state_dict(), self.folder)
         self.save()
         self.between_steps = True
 
