@@ -66,8 +66,9 @@ def test_cells_have_the_photos_inside_and_the_test_photos_of_their_species(photo
     assert (africa.cell, americas.cell) == (parse_cell("0/"), parse_cell("4/"))
 
 
-def test_regions_go_before_cells_and_unlabelled_photos_do_not_count(photos):
-    boston, serengeti = locations_of(photos, "regions")
+def test_regions_go_before_cells_and_unlabelled_photos_do_not_count(tmp_path):
+    unlabelled = [photo(None, "train", NAIROBI, "nobody looked")] * 3
+    boston, serengeti = locations_of(manifest_of([*PHOTOS, *unlabelled], tmp_path), "regions")
     assert (boston.name, counts(boston)) == ("boston", [2, 0, 1])
     assert (serengeti.name, counts(serengeti)) == ("serengeti", [1, 0, 1])
     assert boston.cell is None

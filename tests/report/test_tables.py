@@ -33,7 +33,7 @@ def made(tmp_path_factory):
     manifest = tiny_manifest(folder, train=8, val=4, test=14, location_id="camera 1")
     table = Manifest.read(manifest).table.to_pylist()
     for i, row in enumerate(table):
-        new = row["split"] == "test" and i % 3 == 0
+        new = row["split"] == "val" or (row["split"] == "test" and i % 3 == 0)
         row["location_id"] = "camera 2" if new else "camera 1"
     write(table, manifest)
     (folder / "photos" / "12.jpg").write_bytes(b"")  # the first test photo, of a lion
