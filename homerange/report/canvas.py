@@ -4,8 +4,6 @@ Figures are made of matplotlib's objects, without pyplot: nothing is remembered 
 and no screen is needed. They are 2,400 pixels wide and can be read at half of that.
 """
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from matplotlib.figure import Figure
 
 from homerange.errors import RunError
 from homerange.output import atomic_file, writing
+from homerange.report.files import write_csv
 from homerange.specialize.figures import MEASURED_FROM
 
 __all__ = [
@@ -28,10 +27,11 @@ __all__ = [
     "QUIET",
     "RED",
     "TRACK",
+    "Figures",
     "new_figure",
     "photos_text",
     "plain_axes",
-    "write_figure",
+    "write_figures",
 ]
 
 PAPER, INK, QUIET, TRACK = "#fdfcf9", "#23271f", "#6d7268", "#e2e0d7"
@@ -43,6 +43,8 @@ GREY, BLUE, RED, GREEN, OCHRE, PURPLE = (
     "#b9812a",
     "#7d5a9b",
 )
+Figures = Mapping[str, tuple[Figure, Mapping[str, Sequence[object]]]]
+"""By name, what is drawn and the numbers behind it, column by column."""
 DPI = 200
 WIDTH_IN = 12.0
 HEAD_IN = 0.95
@@ -86,27 +88,24 @@ def photos_text(photos: int, kind: str) -> str:
     return f"{photos:,} {kind} photos" + (": too few to measure" if photos < MEASURED_FROM else "")
 
 
-def write_figure(
-    figure: Figure, columns: Mapping[str, Sequence[object]], folder: Path, name: str
-) -> tuple[Path, Path]:
-    """Write ``NAME.png`` and ``NAME.csv``, each whole or not at all.
+def write_figures(figures: Figures, folder: Path) -> tuple[Path, ...]:
+    """Write ``NAME.png`` and ``NAME.csv`` of each figure, each file whole or not at all.
 
     Args:
-        figure: What is drawn.
-        columns: The numbers behind it, column by column.
+        figures: What is drawn.
         folder: Where; it exists.
-        name: Of both files.
+
+    Returns:
+        The pictures.
 
     Raises:
-        RunError: If one cannot be written.
+        RunError: If a file cannot be written.
     """
-    picture, table = folder / f"{name}.png", folder / f"{name}.csv"
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
-    with writing(table, RunError), atomic_file(table) as file:
-        file.write(text.getvalue().encode())
-    with writing(picture, RunError), atomic_file(picture) as file:
-        figure.savefig(file, format="png", dpi=DPI, metadata={"Software": "homerange figures"})
-    return picture, table
+    paths = []
+    for name, (figure, columns) in figures.items():
+        write_csv(columns, folder / f"{name}.csv")
+        picture = folder / f"{name}.png"
+        with writing(picture, RunError), atomic_file(picture) as file:
+            figure.savefig(file, format="png", dpi=DPI, metadata={"Software": "homerange figures"})
+        paths.append(picture)
+    return tuple(paths)

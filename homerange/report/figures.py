@@ -5,19 +5,16 @@ same name: ``routing`` and ``tokens`` from the tables of the world, ``curves`` a
 test photos that are run.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from homerange.errors import RunError
 from homerange.geo.place import Place
-from homerange.output import writing
-from homerange.report.canvas import photos_text, write_figure
+from homerange.report.canvas import Figures, photos_text, write_figures
 from homerange.report.curves import curves_table, draw_curves
+from homerange.report.files import Written, make_folder, unreadable_note
 from homerange.report.methods import draw_methods, methods_table
 from homerange.report.routing import draw_routing, graph_of, routing_table
 from homerange.report.sweep import sweep
@@ -27,21 +24,7 @@ from homerange.specialize.species import SpeciesTable, species_at
 from homerange.world.tables import Profile
 from homerange.world.world import World, open_world
 
-__all__ = ["Drawn", "draw_figures"]
-
-_Figures = dict[str, tuple[Figure, Mapping[str, Sequence[object]]]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Drawn:
-    """What was drawn."""
-
-    paths: tuple[Path, ...]
-    """The PNGs; the CSVs lie beside them."""
-    notes: tuple[str, ...]
-    """What a reader should know."""
-    unreadable: int
-    """Test photos that could not be read and are left out."""
+__all__ = ["draw_figures"]
 
 
 def draw_figures(
@@ -53,7 +36,7 @@ def draw_figures(
     exclude: Iterable[str] = (),
     experts: str | None = None,
     measure_on: tuple[Path, Path] | None = None,
-) -> Drawn:
+) -> Written:
     """Draw the figures of a place; those of an earlier time in the same folder are replaced.
 
     Args:
@@ -77,30 +60,22 @@ def draw_figures(
         RunError: If the folder or a figure cannot be written.
         ExtraNotInstalled: If DuckDB is absent.
     """
-    folder = Path(output)
     choice = Choice.parse(experts) if experts else None
     opened = open_world(world)
     table = species_at(opened, place, include=include, exclude=exclude)
     figures = _of_tables(opened, table, choice)
-    with writing(folder, RunError):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_folder(Path(output))
     unreadable, notes = 0, list(table.warnings)
     if measure_on:
         of_photos, unreadable = _of_photos(opened, table, *measure_on)
-        figures |= of_photos
+        figures = {**figures, **of_photos}
     if unreadable:
-        notes.append(
-            f"{unreadable:,} test photos could not be read and are left out; "
-            "homerange evaluate lists them with the reason"
-        )
-    paths = [
-        write_figure(figure, columns, folder, name)[0]
-        for name, (figure, columns) in figures.items()
-    ]
-    return Drawn(paths=tuple(paths), notes=tuple(notes), unreadable=unreadable)
+        notes.append(unreadable_note(unreadable, "test"))
+    paths = write_figures(figures, Path(output))
+    return Written(paths=paths, notes=tuple(notes), unreadable=unreadable)
 
 
-def _of_tables(world: World, table: SpeciesTable, choice: Choice | None) -> _Figures:
+def _of_tables(world: World, table: SpeciesTable, choice: Choice | None) -> Figures:
     """Draw what the tables of the world say."""
     here, everywhere = use_of(world, table.class_index_K), use_of(world)
     kept = choose(world, table.class_index_K, choice, use=here) if choice else None
@@ -129,7 +104,7 @@ def _validation_photos(world: World, class_index: NDArray[np.integer]) -> str:
 
 def _of_photos(
     world: World, table: SpeciesTable, checkpoint: Path, manifest: Path
-) -> tuple[_Figures, int]:
+) -> tuple[Figures, int]:
     """Run the test photos of the place's species and draw what dropping experts costs."""
     from homerange.report.place_photos import place_photos  # torch, which the others do not need
 
@@ -137,7 +112,7 @@ def _of_photos(
     found = sweep(world, table.class_index_K, photos.judge)
     number = photos_text(found.whole.every_class.photos, "test")
     subtitle = f"{table.place.describe()}; {number}"
-    figures: _Figures = {
+    figures: Figures = {
         "curves": (
             draw_curves(found, subtitle=subtitle, commonest=photos.commonest),
             curves_table(found),

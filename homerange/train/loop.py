@@ -19,6 +19,7 @@ from torch.optim import AdamW, Optimizer
 from torch.utils.data import DataLoader
 
 from homerange.model.checkpoint import save_weights
+from homerange.model.projections import save_projections
 from homerange.progress import Step, progress
 from homerange.train.augment import seeded
 from homerange.train.dataset import (
@@ -230,6 +231,8 @@ class _Run:
             log_epoch(self.folder, epoch, columns, selected=better)
             if better:
                 save_weights(self.learner.network, self.folder)
+                if self.learner.location is not None:
+                    save_projections(self.learner.location.state_dict(), self.folder)
         self.save()
         self.between_steps = True
 

@@ -4,12 +4,16 @@ import pytest
 import timm
 import torch
 from torch import nn
-from torch_macs import count_work, parameters
 
 from homerange.model.backbone import BACKBONES, feature_size
 from homerange.model.network import build_network
+from homerange.profile.work import count_work
 
 INAT_CLASSES, WILDCAM_CLASSES = 5089, 182
+
+
+def parameters(module):
+    return sum(tensor.numel() for tensor in module.parameters())
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +90,9 @@ def test_the_counter_of_work_by_hand():
 
     work = count_work(Small(), 1)
     assert (work.products, work.bias_adds) == (1296 + 360, 72 + 5)
+    assert work.macs == 1296 + 360
+    assert work.as_the_paper_counts == work.with_experts == 1296 + 360 + 72 + 5
+    assert work.stored == work.active == (6 * 18 + 6) + (72 * 5 + 5)
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)

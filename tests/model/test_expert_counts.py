@@ -3,11 +3,11 @@
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
-from torch_macs import count_work
 
 from homerange.model.backbone import build_encoder
 from homerange.model.experts import ExpertMlp, ExpertSpec
 from homerange.model.network import build_network
+from homerange.profile.work import count_work
 
 INATURALIST, IWILDCAM = 5089, 182
 TAU = 4  # one learnt temperature for each gate, which the paper's sums leave out
@@ -64,6 +64,8 @@ def test_active_parameters_count_one_expert_of_each_layer(classes, head, active)
     network = build_network(classes=classes, head=head, experts=ExpertSpec())
     idle = sum((count(mlp) - count(mlp.gate)) * 63 / 64 for mlp in experts_of(network))
     assert (count(network) - TAU - idle) / 1e6 == pytest.approx(active, abs=6e-4)
+    work = count_work(network, 64)
+    assert (work.stored, work.active) == (count(network), count(network) - idle)
 
 
 def test_the_dense_mlps_that_experts_replace():

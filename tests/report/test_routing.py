@@ -7,7 +7,7 @@ import pytest
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_hex
 
-from homerange.report.canvas import BLUE, GREY, INK, PAPER, RED, new_figure, write_figure
+from homerange.report.canvas import BLUE, GREY, INK, PAPER, RED, new_figure, write_figures
 from homerange.report.routing import draw_routing, graph_of, routing_table, token_share
 from homerange.report.tokens import draw_tokens, tokens_table
 from homerange.specialize.choose import Use
@@ -171,7 +171,8 @@ def test_a_panel_says_how_few_experts_get_half_of_the_patches():
 def test_a_figure_is_written_with_the_numbers_behind_it(tmp_path):
     figure = new_figure("title", "place", height_in=2)
     columns = {"layer": [1, 3], "kept": ["", 0.5]}
-    picture, table = write_figure(figure, columns, tmp_path, "one")
+    (picture,) = write_figures({"one": (figure, columns)}, tmp_path)
+    table = tmp_path / "one.csv"
     assert table.read_bytes() == b"layer,kept\r\n1,\r\n3,0.5\r\n"
     width, height = np.frombuffer(picture.read_bytes()[16:24], ">u4")
     assert (width, height) == (2400, 400)

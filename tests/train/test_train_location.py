@@ -21,6 +21,7 @@ from homerange.data.manifest import Manifest
 from homerange.errors import CheckpointError, ConfigError, ManifestError
 from homerange.model.checkpoint import WEIGHTS, load_checkpoint, read_config
 from homerange.model.network import build_network
+from homerange.model.projections import PROJECTIONS
 from homerange.train import loop
 from homerange.train.contrast import LocationLoss
 from homerange.train.dense import train_dense
@@ -88,6 +89,17 @@ def test_nothing_of_places_is_left_in_the_checkpoint(located, dense, manifest):
     assert evaluate(located, manifest).overall.photos == 7
     state = torch.load(located / STATE, weights_only=True)["learner"]
     assert any(name.startswith("location.") for name in state)  # where --resume finds it
+
+
+def test_the_projections_of_the_epoch_that_is_kept_lie_beside_its_weights(located, dense):
+    # One epoch: what is kept is what training ended with.
+    state = torch.load(located / loop.STATE, weights_only=True)["learner"]
+    kept = load_file(located / PROJECTIONS)
+    assert {f"location.{name}" for name in kept} == {n for n in state if n.startswith("location.")}
+    for name, tensor in kept.items():
+        assert torch.equal(tensor, state[f"location.{name}"]), name
+    assert len(kept) == 2 * (1 + 3)  # weight and bias of the norm and of three blocks
+    assert not (dense / PROJECTIONS).exists()
 
 
 def test_the_provenance_names_checkpoint_and_encoder(located, encoder):
@@ -177,7 +189,7 @@ def test_a_blend_stands_where_its_larger_part_was_taken():
     x_B3HW = torch.rand(2, 3, 32, 32)
     latlon_B2 = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
     mix = Mix(torch.tensor([1, 0]), 0.4)
-    learner.eval()(x_B3HW, torch.tensor([0, 1]), None, mix, latlon_B2=latlon_B2)
+    learner.train()(x_B3HW, torch.tensor([0, 1]), None, mix, latlon_B2=latlon_B2)
     ((tokens, found_B2, class_B),) = given
     assert found_B2.tolist() == [[3, 4], [1, 2]]
     assert class_B.tolist() == [1, 0]
