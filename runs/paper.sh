@@ -83,4 +83,21 @@ for name in experts loc-experts; do
   [ -e "$out/$name-world/world.json" ] ||
     partly homerange profile "$out/$name" "$all" -o "$out/$name-world" --drop-rule zero
 done
+
+# 6. Tables and figures.
+say "tables and figures"
+partly homerange report data "$all" -o "$out/figures" --places "${places[0]:-iNat-Geo-10K-6}"
+partly homerange report experts "$out/loc-experts" "$all" -o "$out/figures" \
+  --encoder "$encoder" --located "$out/loc-all"
+if [ ${#places[@]} -gt 0 ]; then
+  six=${places[0]}
+  partly homerange report tables "$all" -o "$out/tables" --places "$six" --checkpoint dense="$out/dense" \
+    --checkpoint loc-all="$out/loc-all" --checkpoint loc-last-two="$out/loc-last-two" \
+    --checkpoint moe="$out/experts" --checkpoint dense-6="$out/dense-$six" \
+    --checkpoint moe-6="$out/experts-$six" --checkpoint moe-6-loc="$out/loc-experts-$six"
+fi
+if [ "$recipe" = inat_geo_10k ]; then
+  partly homerange report figures --world "$out/experts-world" --s2 2/1 -o "$out/figures" \
+    --checkpoint "$out/experts" --manifest "$all"
+fi
 say "all of it is in $out"

@@ -1,5 +1,6 @@
 """The script of the paper: every command in an order that can work, for each of its data sets."""
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -79,7 +80,15 @@ def test_all_stages_run_in_an_order_in_which_each_finds_what_it_reads(checkout, 
     assert {f"out/{name}" for name in stages} <= made
     trainings = [command for command in commands if command[0] == "train"]
     assert all(option(command, "--recipe") == recipe for command in trainings)
-    assert {"evaluate", "profile"} <= {command[0] for command in commands}
+    assert {"evaluate", "profile", "report"} <= {command[0] for command in commands}
+    checkpoints = {
+        word.partition("=")[2]
+        for command in commands
+        for before, word in itertools.pairwise(command)
+        if before == "--checkpoint" and "=" in word
+    }
+    assert checkpoints <= made
+    assert len(checkpoints) == (7 if SETS[recipe] else 0)
 
 
 @pytest.mark.parametrize(("recipe", "places"), SETS.items())
@@ -113,7 +122,7 @@ def test_settings_reach_every_training(checkout):
 def test_rows_that_were_refused_do_not_stop_it(checkout):
     done, commands = run(checkout, "inat2017", "data", "out", ANSWER="3")
     assert done.returncode == 0
-    assert commands[-1][0] == "profile"
+    assert commands[-1][0] == "report"
 
 
 def test_what_is_done_is_not_done_again_and_what_stopped_goes_on(checkout):
@@ -124,7 +133,7 @@ def test_what_is_done_is_not_done_again_and_what_stopped_goes_on(checkout):
     trainings = [command for command in commands if command[0] == "train"]
     assert [command[1] for command in trainings if "--resume" in command] == ["dense"]
     _, commands = run(checkout, "inat2017", "data", "out")
-    assert {command[0] for command in commands} == {"import", "evaluate"}
+    assert {command[0] for command in commands} == {"import", "evaluate", "report"}
 
 
 @pytest.mark.parametrize(
