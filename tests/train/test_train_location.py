@@ -93,7 +93,7 @@ def test_nothing_of_places_is_left_in_the_checkpoint(located, dense, manifest):
 
 def test_the_projections_of_the_epoch_that_is_kept_lie_beside_its_weights(located, dense):
     # One epoch: what is kept is what training ended with.
-    state = torch.load(located / loop.STATE, weights_only=True)["learner"]
+    state = torch.load(located / STATE, weights_only=True)["learner"]
     kept = load_file(located / PROJECTIONS)
     assert {f"location.{name}" for name in kept} == {n for n in state if n.startswith("location.")}
     for name, tensor in kept.items():
