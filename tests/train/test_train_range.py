@@ -101,6 +101,25 @@ def test_nothing_finer_than_a_published_cell_is_learnt(table, trained, tmp_path)
     assert all(torch.equal(ours[name], tensor) for name, tensor in theirs.items())
 
 
+def test_records_stand_at_other_places_of_their_cells_in_every_epoch(table, tmp_path, monkeypatch):
+    one_step, seen = range_loop._Run.one_step, []
+
+    def note(self, latlon_B2, class_B):
+        seen.append((latlon_B2, class_B))
+        return one_step(self, latlon_B2, class_B)
+
+    monkeypatch.setattr(range_loop._Run, "one_step", note)
+    config = dataclasses.replace(CONFIG, epochs=2, batch_size=47, val_share=0.0, finest_level=5)
+    _, train, _ = divide(read_records(table), config)
+    train_range(table, tmp_path / "ranges", config)
+    cells = {(int(cell), int(row)) for cell, row in zip(train.cell_N, train.class_N, strict=True)}
+    for latlon_B2, class_B in seen:  # each with its own species
+        assert set(zip(cell_ids(latlon_B2, 5).tolist(), class_B.tolist(), strict=True)) <= cells
+    first, second = ({tuple(place) for place in latlon.tolist()} for latlon, _ in seen)
+    assert first.isdisjoint(second)
+    assert first.isdisjoint(tuple(place) for place in cell_centre(train.cell_N).tolist())
+
+
 def test_another_seed_gives_another_model_and_the_same_one_the_same(table, trained, tmp_path):
     again = train_range(table, tmp_path / "again", CONFIG)
     other = train_range(table, tmp_path / "other", dataclasses.replace(CONFIG, seed=1))
@@ -202,6 +221,33 @@ def test_a_stopped_training_goes_on_to_the_same_weights(
             trained.folder)]  # fmt: skip
     columns = [[line.split(",")[2:] for line in log] for log in logs]
     assert columns[0] == columns[1]  # the mean loss is that of the steps that were left
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_training_stopped_while_an_epoch_is_judged_judges_it_again(
+    table, trained, tmp_path, monkeypatch, after
+):
+    judge, calls = range_loop._Run.judge, []
+
+    def stopping(self):
+        calls.append(1)
+        if len(calls) == 2 and not after:
+            raise KeyboardInterrupt
+        metrics = judge(self)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return metrics
+
+    with monkeypatch.context() as patch:
+        patch.setattr(range_loop, "SAVE_EVERY_S", -1.0)
+        patch.setattr(range_loop._Run, "judge", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            train_range(table, tmp_path / "ranges", CONFIG)
+    # Two epochs of two steps are done; the last state to go on from is that of the third step.
+    assert torch.load(tmp_path / "ranges" / STATE, weights_only=True)["state"]["step"] == 3
+    train_range(table, tmp_path / "ranges", CONFIG, resume=True)
+    ours, theirs = load_file(tmp_path / "ranges" / WEIGHTS), load_file(trained.folder / WEIGHTS)
+    assert all(torch.equal(ours[name], tensor) for name, tensor in theirs.items())
 
 
 def test_another_table_or_recipe_is_not_resumed(table, trained, tmp_path):
