@@ -111,7 +111,7 @@ def _heat(figure: Figure, axes: Axes, value_YX: NDArray[np.float64], label: str)
     )
     box = axes.get_position()
     bar = figure.colorbar(
-        drawn, cax=figure.add_axes((0.925, box.y0, 0.013, box.height)), extend="max",
+        drawn, cax=figure.add_axes((box.x1 + 0.014, box.y0, 0.013, box.height)), extend="max",
         format=lambda value, _: f"{100 * value:.0f} %",
     )  # fmt: skip
     bar.set_label(label, fontsize=11, color=INK)
@@ -224,13 +224,13 @@ def draw_places(
         f"{int(found.photos_C.sum()):,} validation photos of {len(order):,} classes{said}; {how}",
         height_in=height_in,
     )
-    top = figure.add_axes((0.105, 5.35 / height_in, 0.805, 3.35 / height_in))
+    top = figure.add_axes((0.105, 5.35 / height_in, 0.79, 3.35 / height_in))
     _heat(figure, top, found.share_CK[drawn].T, "share of its patches")
     x = [x for x, c in enumerate(drawn) if c in home]
     y = [home[c] for c in drawn if c in home]
     top.scatter(x, y, 9 if named else 1, color=RED, linewidth=0)
     _name_classes(top, [classes[c] for c in drawn])
-    bottom = figure.add_axes((0.105, 1.25 / height_in, 0.805, 1.9 / height_in))
+    bottom = figure.add_axes((0.105, 1.25 / height_in, 0.79, 1.9 / height_in))
     _heat(figure, bottom, expert_shares_EK(found).T, "share of its centre")
     bottom.set_xlabel("expert (number in its layer)")
     plain_axes(top, "classes: share of the patches that are nearest to a location")
