@@ -88,13 +88,15 @@ PLACES = click.option(
     show_default=True,
     help="S2 level of the cells that a record covers, for spread.png.",
 )
-def report_data(manifest: Path, output: Path, places: str, level: int) -> None:
+@click.option("--world", type=FILE, help="Ask its range model instead of records, for spread.png.")
+def report_data(manifest: Path, output: Path, places: str, level: int, world: Path | None) -> None:
     """Draw what a manifest holds and where: locations, photos of each class, spread of species.
 
     \b
     homerange report data manifest.parquet -o figures
     homerange report data wilds.parquet -o figures --places iWildcam-6
     homerange report data manifest.parquet -o figures --places regions --level 4
+    homerange report data manifest.parquet -o figures --world world
 
     The figures are map.png, classes.png and spread.png (figures 2 to 4 of the paper); the numbers
     of each are in a CSV of the same name. The locations are six S2 cells (iNat-Geo-10K-6), six
@@ -103,7 +105,7 @@ def report_data(manifest: Path, output: Path, places: str, level: int) -> None:
     """
     from homerange.report.data import draw_data
 
-    _tell(draw_data(manifest, output, places=places, level=level))
+    _tell(draw_data(manifest, output, places=places, level=level, world=world))
 
 
 @report.command("experts")
@@ -119,7 +121,9 @@ def report_data(manifest: Path, output: Path, places: str, level: int) -> None:
     show_default=True,
     help="Most photos of a class that are run.",
 )
-@click.option("--encoder", type=FILE, help="Location encoder of the location stage, .pth.tar.")
+@click.option(
+    "--encoder", type=FILE, help="That of the location stage: a range model or a .pth.tar."
+)
 @click.option("--located", type=FILE, help="Checkpoint of the location stage, if another one.")
 def report_experts(
     checkpoint: Path,
@@ -136,7 +140,7 @@ def report_experts(
     \b
     homerange report experts experts manifest.parquet -o figures
     homerange report experts experts manifest.parquet -o figures --layer 3 --places regions
-    homerange report experts ex m.parquet -o f --encoder grid.pth.tar --located located
+    homerange report experts ex m.parquet -o f --encoder ranges --located located
 
     The figures are patches.png (the patches nearest to the centres of experts), class-affinity.png
     (which experts the classes go to) and place-affinity.png (which locations classes and experts

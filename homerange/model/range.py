@@ -20,8 +20,16 @@ from homerange.errors import CheckpointError
 from homerange.geo.space2vec import Space2Vec
 from homerange.model.checkpoint import WEIGHTS, load_weights
 from homerange.model.location import LocationEncoder, LocationSpec
+from homerange.model.torchspatial import load_torchspatial
 
-__all__ = ["RANGE_VERSION", "RangeFacts", "RangeNetwork", "load_range", "read_range_facts"]
+__all__ = [
+    "RANGE_VERSION",
+    "RangeFacts",
+    "RangeNetwork",
+    "load_location_encoder",
+    "load_range",
+    "read_range_facts",
+]
 
 RANGE_VERSION = 1
 FORMAT = "homerange-range"
@@ -103,3 +111,15 @@ def load_range(folder: Path) -> tuple[RangeNetwork, RangeFacts]:
     network = RangeNetwork(facts.encoder, len(facts.species))
     load_weights(network, folder / WEIGHTS, f"a range model of {len(facts.species)} species")
     return network.eval(), facts
+
+
+def load_location_encoder(path: Path) -> LocationEncoder:
+    """Load a location encoder, in evaluation mode: ours or one of TorchSpatial.
+
+    Args:
+        path: The folder of a range model, or a ``.pth.tar`` file of TorchSpatial.
+
+    Raises:
+        CheckpointError: If it is missing, damaged or something else.
+    """
+    return load_range(path)[0].spa_enc if path.is_dir() else load_torchspatial(path)

@@ -29,7 +29,7 @@ from homerange.model.checkpoint import CheckpointConfig
 from homerange.model.network import SpeciesNetwork
 from homerange.model.pre_mlp import pre_mlp_tokens
 from homerange.model.projections import project, read_projections
-from homerange.model.torchspatial import load_torchspatial
+from homerange.model.range import load_location_encoder
 from homerange.progress import progress
 from homerange.train.dataset import PlainPhotos, loader
 
@@ -105,14 +105,14 @@ def views_of_encoder(
 
     Args:
         latlon: Coordinates of the photos of each place, degrees, each of shape (N, 2).
-        encoder: The location encoder: a ``.pth.tar`` file of TorchSpatial.
+        encoder: The location encoder: the folder of a range model, or a file of TorchSpatial.
         located: The checkpoint of the location stage that has the projections.
         channels: D, of the layer.
 
     Raises:
         CheckpointError: If a file is missing, damaged, or of another training.
     """
-    tensors, location_encoder = read_projections(located), load_torchspatial(encoder)
+    tensors, location_encoder = read_projections(located), load_location_encoder(encoder)
     means = [
         project(tensors, location_encoder.embed(latlon_N2), channels).mean(dim=0)
         for latlon_N2 in latlon

@@ -15,7 +15,16 @@ from homerange.report.files import Written, make_folder
 from homerange.report.frequency import draw_frequency, frequency_table
 from homerange.report.locations import locations_of
 from homerange.report.map import draw_map, map_table
-from homerange.report.spread import CELL_LEVEL, Spread, draw_spread, spread_of_records, spread_table
+from homerange.report.spread import (
+    CELL_LEVEL,
+    PRESENT_FROM,
+    Spread,
+    draw_spread,
+    spread_of_presence,
+    spread_of_records,
+    spread_table,
+)
+from homerange.world.range_model import RangeModel
 
 __all__ = ["draw_data"]
 
@@ -26,7 +35,7 @@ def draw_data(
     *,
     places: str = "iNat-Geo-10K-6",
     level: int = CELL_LEVEL,
-    spread: Spread | None = None,
+    world: Path | None = None,
 ) -> Written:
     """Draw what a manifest holds; figures of an earlier time in the same folder are replaced.
 
@@ -35,17 +44,18 @@ def draw_data(
         output: Folder of the figures; made if absent.
         places: The locations, as :func:`homerange.report.locations.locations_of` takes them.
         level: S2 level of the cells that a record covers, 0 to 6.
-        spread: The share of the land that each species covers, where it is known otherwise, for
-            example from :func:`homerange.report.spread.spread_of_presence`.
+        world: A world with a range model, to ask that for the share of the land that each species
+            covers, instead of the records.
 
     Raises:
         ManifestError: If no photo is labelled or has coordinates, or a place is none.
         RunError: If the folder or a figure cannot be written.
+        WorldError: If the world has no range model, or it is damaged.
     """
     photos = Manifest.read(manifest)
     locations = locations_of(photos, places)
     columns = frequency_table(photos)
-    spread = spread or _recorded(photos, level)
+    spread = _expected(world) if world else _recorded(photos, level)
     make_folder(output)
     figures: Figures = {
         "map": (draw_map(photos, locations), map_table(photos, locations)),
@@ -53,6 +63,13 @@ def draw_data(
         "spread": (draw_spread(spread), spread_table(spread)),
     }
     return Written(paths=write_figures(figures, output), notes=(), unreadable=0)
+
+
+def _expected(world: Path) -> Spread:
+    """Let every species cover the places where the range model of a world expects it."""
+    model = RangeModel.open(world)
+    present_from = PRESENT_FROM if model.threshold is None else model.threshold
+    return spread_of_presence(model.species, model.scores, present_from=present_from)
 
 
 def _recorded(photos: Manifest, level: int) -> Spread:

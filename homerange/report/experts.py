@@ -58,7 +58,8 @@ def draw_experts(
         places: The locations, as :func:`homerange.report.locations.locations_of` takes them.
         photos_per_class: Most photos of a class that are run; for the locations, of a class and a
             location.
-        encoder: The location encoder of the location stage: a ``.pth.tar`` file of TorchSpatial.
+        encoder: The location encoder of the location stage: the folder of a range model, or a
+            ``.pth.tar`` file of TorchSpatial.
         located: The checkpoint of the location stage; ``checkpoint`` itself by default.
 
     Raises:

@@ -1,7 +1,7 @@
 """Step ii of the paper: fine-tune a checkpoint, supervised by where its photos were taken.
 
-The location encoder is frozen. The projections that are trained beside the network are thrown away
-with the location loss; the checkpoint holds the network alone, and nothing needs a place to run.
+The location encoder is frozen. The projections that are trained beside the network are no part of
+it: they lie beside its weights, for figures only, and nothing needs a place to run.
 """
 
 from pathlib import Path
@@ -14,8 +14,7 @@ from homerange.errors import ManifestError
 from homerange.model.backbone import transformer_layers
 from homerange.model.checkpoint import WEIGHTS, load_checkpoint
 from homerange.model.network import SpeciesNetwork
-from homerange.model.range import load_range
-from homerange.model.torchspatial import load_torchspatial
+from homerange.model.range import load_location_encoder
 from homerange.train.contrast import LocationLoss
 from homerange.train.experts import freeze_gates
 from homerange.train.location_config import LocationConfig
@@ -53,9 +52,8 @@ def train_location(
     _check_coordinates(manifest)
     network, facts = load_checkpoint(from_checkpoint)
     check_same_network(from_checkpoint, facts, config)
-    is_ours = encoder.is_dir()
     config.supervised(len(transformer_layers(network.encoder)))  # refuses layers that are not there
-    location_encoder = load_range(encoder)[0].spa_enc if is_ours else load_torchspatial(encoder)
+    location_encoder = load_location_encoder(encoder)
 
     def build(_: tuple[str, ...], __: Manifest) -> SpeciesNetwork:
         """Go on with the network of the checkpoint."""
@@ -73,7 +71,7 @@ def train_location(
         classes=facts.classes,
         experts=facts.experts,
         start=f"checkpoint sha256 {sha256_of(from_checkpoint / WEIGHTS)}, "
-        f"location encoder sha256 {sha256_of(encoder / WEIGHTS if is_ours else encoder)}",
+        f"location encoder sha256 {sha256_of(encoder / WEIGHTS if encoder.is_dir() else encoder)}",
         build=build,
         location=location,
     )

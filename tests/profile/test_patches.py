@@ -7,14 +7,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from tiny_encoder import torchspatial_file
+from tiny_encoder import SMALL, torchspatial_file
 from tiny_training import CLASSES, tiny_manifest
 from tiny_world import expert_checkpoint
 from torch import nn
 
 from homerange.data.manifest import Manifest
 from homerange.errors import ManifestError
+from homerange.model.checkpoint import save_weights
 from homerange.model.projections import project, save_projections
+from homerange.model.range import RangeFacts, RangeNetwork
 from homerange.profile.expert_sums import expert_layers
 from homerange.profile.patches import TAU, layer_patches, place_affinity
 from homerange.profile.place_views import views_of_encoder, views_of_photos
@@ -166,14 +168,21 @@ def test_a_place_that_is_unknown_gets_nothing():
     assert share == pytest.approx([first, 1 - first, 0], abs=1e-3)
 
 
-def test_with_an_encoder_a_place_is_the_mean_projection_of_its_coordinates(tmp_path):
-    encoder = torchspatial_file(tmp_path / "grid.pth.tar")
+@pytest.mark.parametrize("kind", ["a file of TorchSpatial", "a range model"])
+def test_with_an_encoder_a_place_is_the_mean_projection_of_its_coordinates(kind, tmp_path):
+    path = tmp_path / "encoder"
+    if kind == "a range model":
+        path.mkdir()
+        network = RangeNetwork(SMALL, 2).eval()
+        RangeFacts(encoder=SMALL, species=("a", "b"), finest_level=8).write(path)
+        save_weights(network, path)
+        encoder = network.spa_enc
+    else:
+        encoder = torchspatial_file(path)
     trained = nn.ModuleDict({"norm": nn.LayerNorm(6), "project": nn.ModuleList([nn.Linear(6, 9)])})
     save_projections(trained.state_dict(), tmp_path)
     latlon = [np.array([[-2.3, 34.8], [-1.0, 36.0]]), np.array([[41.9, -87.6]])]
-    views = views_of_encoder(
-        latlon, encoder=tmp_path / "grid.pth.tar", located=tmp_path, channels=9
-    )
+    views = views_of_encoder(latlon, encoder=path, located=tmp_path, channels=9)
     for place, latlon_N2 in enumerate(latlon):
         each = project(trained.state_dict(), encoder.embed(latlon_N2), 9)
         np.testing.assert_allclose(

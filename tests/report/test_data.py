@@ -9,16 +9,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from PIL import Image
-from tiny_training import manifest_of
+from tiny_ranges import occurrence_table, tiny_range_config
+from tiny_training import CLASSES, manifest_of
 
 from homerange.cli import main
 from homerange.errors import ManifestError
 from homerange.geo.cells import parse_cell
+from homerange.geo.land import land_points
+from homerange.model.range import load_range
+from homerange.profile.export_range import export_range, load_publishable
 from homerange.report.frequency import draw_frequency, frequency_table
 from homerange.report.locations import locations_of
 from homerange.report.map import map_table
+from homerange.train.range import train_range
+from homerange.world.range_model import RangeModel
 
 PAGE = Path(__file__).parents[2] / "docs/figures.md"
 NAIROBI, BOSTON, SERENGETI = (-1.29, 36.8), (42.36, -71.06), (-2.33, 34.83)
@@ -182,7 +189,7 @@ print(json.dumps(sorted(sys.modules)))
 """
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     modules = set(json.loads(found.stdout.splitlines()[-1]))
-    assert modules.isdisjoint({"torch", "onnxruntime", "matplotlib.pyplot"})
+    assert modules.isdisjoint({"torch", "matplotlib.pyplot"})
 
 
 def test_an_output_that_is_a_file_is_refused(photos, tmp_path):
@@ -193,12 +200,43 @@ def test_an_output_that_is_a_file_is_refused(photos, tmp_path):
     assert f"{tmp_path / 'out'}: cannot be written" in result.stderr
 
 
-def test_the_python_of_the_page_runs(photos, tmp_path, monkeypatch):
-    photos.write(tmp_path / "manifest.parquet")
+def test_a_range_model_is_asked_where_its_score_reaches_its_threshold(photos, tmp_path):
+    photos.write(tmp_path / "m.parquet")
+    ranges = train_range(
+        occurrence_table(tmp_path / "records.csv"), tmp_path / "ranges", tiny_range_config()
+    ).folder
+    (tmp_path / "world").mkdir()
+    export_range(load_publishable(ranges, CLASSES), tmp_path / "world")
+    result = run(tmp_path / "m.parquet", tmp_path / "out", "--world", tmp_path / "world")
+    assert result.exit_code == 0, result.output
+    # In torch, place by place.
+    network, facts = load_range(ranges)
+    latlon_P2, share_P = land_points(1.0)
+    with torch.no_grad():
+        features_PF = torch.from_numpy(facts.encoder.space2vec.encode(latlon_P2))
+        score_PS = network(features_PF).sigmoid().numpy()
+    threshold = RangeModel.open(tmp_path / "world").threshold
+    assert 0 < threshold < 1
+    with (tmp_path / "out" / "spread.csv").open(newline="") as file:
+        found = {row["species"]: float(row["land_share"]) for row in csv.DictReader(file)}
+    for s, name in enumerate(facts.species):
+        expected = share_P[score_PS[:, s] >= threshold].sum()
+        assert found[name] == pytest.approx(expected, abs=2e-3)
+    assert len(set(found.values())) == 3
+
+
+def test_a_world_without_a_range_model_says_how_to_get_one(photos, tmp_path):
+    photos.write(tmp_path / "m.parquet")
+    result = run(tmp_path / "m.parquet", tmp_path / "out", "--world", tmp_path)
+    assert result.exit_code == 1
+    assert "has no range.onnx. Publish it again with: homerange profile --range" in result.stderr
+
+
+def test_the_python_of_the_page_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (code,) = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     exec(compile(code, "figures.md", "exec"), {})
-    with (tmp_path / "figures" / "spread.csv").open(newline="") as file:
+    with (tmp_path / "spread.csv").open(newline="") as file:
         share = {row["species"]: float(row["land_share"]) for row in csv.DictReader(file)}
     assert sum(share.values()) == pytest.approx(1)  # the north has what the south has not
     assert share["Ursus maritimus"] > 0.6
