@@ -10,6 +10,18 @@ from homerange.reports import check_import, finish_import, finish_records
 __all__ = ["import_"]
 
 FILE = click.Path(path_type=Path)
+OUTPUT = click.option(
+    "-o", "--output", type=FILE, required=True, help="The manifest to write, .parquet."
+)
+PHOTOS = click.option(
+    "--photos", type=FILE, help="Folder of the photos; the folder of SOURCE otherwise."
+)
+SEED = click.option(
+    "--seed", default=0, show_default=True, help="Of the train, val and test splits."
+)
+LOCATIONS = click.option(
+    "--locations", type=FILE, help="Folder of the *_locations.json, if elsewhere."
+)
 COUNT = click.IntRange(min=1)
 
 
@@ -23,12 +35,12 @@ def import_() -> None:
 
 @import_.command("table")
 @click.argument("source", type=FILE)
-@click.option("-o", "--output", type=FILE, required=True, help="The manifest to write, .parquet.")
-@click.option("--photos", type=FILE, help="Folder of the photos; the folder of SOURCE otherwise.")
+@OUTPUT
+@PHOTOS
 @click.option(
     "--column", multiple=True, metavar="OURS=THEIRS", help="A column of another name; repeatable."
 )
-@click.option("--seed", default=0, show_default=True, help="Of the train, val and test splits.")
+@SEED
 def import_table(
     source: Path, output: Path, photos: Path | None, column: Sequence[str], seed: int
 ) -> None:
@@ -47,12 +59,12 @@ def import_table(
 
 @import_.command("coco")
 @click.argument("source", type=FILE)
-@click.option("-o", "--output", type=FILE, required=True, help="The manifest to write, .parquet.")
-@click.option("--photos", type=FILE, help="Folder of the photos; the folder of SOURCE otherwise.")
+@OUTPUT
+@PHOTOS
 @click.option(
     "--gps", type=FILE, help="JSON of latitude and longitude per location, as iWildCam's."
 )
-@click.option("--seed", default=0, show_default=True, help="Of the train, val and test splits.")
+@SEED
 def import_coco(
     source: Path, output: Path, photos: Path | None, gps: Path | None, seed: int
 ) -> None:
@@ -69,9 +81,9 @@ def import_coco(
 
 @import_.command("inaturalist")
 @click.argument("sources", type=FILE, nargs=-1, required=True)
-@click.option("-o", "--output", type=FILE, required=True, help="The manifest to write, .parquet.")
+@OUTPUT
 @click.option("--photos", type=FILE, help="Folder of the photos; that of the first file otherwise.")
-@click.option("--locations", type=FILE, help="Folder of the *_locations.json, if elsewhere.")
+@LOCATIONS
 @click.option("--categories", type=FILE, help="Real names of the species, for 2018 and 2019.")
 @click.option(
     "--cells", type=click.IntRange(1), help="Regions are S2 cells of at most so many photos."
@@ -102,7 +114,7 @@ def import_inaturalist(
 
 @import_.command("inat-geo")
 @click.argument("source", type=FILE)
-@click.option("-o", "--output", type=FILE, required=True, help="The manifest to write, .parquet.")
+@OUTPUT
 @click.option(
     "--annotations",
     type=FILE,
@@ -120,7 +132,7 @@ def import_inaturalist(
 @click.option(
     "--photos", type=FILE, help="Folder of the photos; that of the annotations otherwise."
 )
-@click.option("--locations", type=FILE, help="Folder of the *_locations.json, if elsewhere.")
+@LOCATIONS
 @click.option("--seed", default=0, show_default=True, help="Of the choice of val in each cell.")
 def import_inat_geo(
     source: Path,
@@ -158,7 +170,7 @@ def import_inat_geo(
 
 @import_.command("wilds")
 @click.argument("source", type=FILE)
-@click.option("-o", "--output", type=FILE, required=True, help="The manifest to write, .parquet.")
+@OUTPUT
 @click.option("--gps", type=FILE, help="gps_locations.json of iWildCam 2021: places of cameras.")
 @click.option("--photos", type=FILE, help="Folder that holds train/; that of SOURCE otherwise.")
 @click.option("--categories", type=FILE, help="categories.csv, if elsewhere.")
@@ -186,9 +198,9 @@ def import_wilds(
 
 @import_.command("camtrap-dp")
 @click.argument("package", type=FILE)
-@click.option("-o", "--output", type=FILE, required=True, help="The manifest to write, .parquet.")
+@OUTPUT
 @click.option("--photos", type=FILE, help="Folder of the photos; that of PACKAGE otherwise.")
-@click.option("--seed", default=0, show_default=True, help="Of the train, val and test splits.")
+@SEED
 def import_camtrap_dp(package: Path, output: Path, photos: Path | None, seed: int) -> None:
     """Import a Camtrap DP 1.0 package (Agouti, GBIF, Trapper ...), a folder or a zip.
 
@@ -225,7 +237,7 @@ def import_gbif(download: Path, output: Path) -> None:
 
 @import_.command("lila")
 @click.argument("folder", type=FILE)
-@click.option("-o", "--output", type=FILE, required=True, help="The manifest to write, .parquet.")
+@OUTPUT
 @click.option("--dataset", multiple=True, required=True, metavar="NAME", help="Repeatable.")
 @click.option("--species", multiple=True, metavar="NAME", help="Only these; repeatable.")
 @click.option("--per-species", type=COUNT, help="At most so many photos of each species.")
@@ -274,7 +286,7 @@ def import_lila(
 
 @import_.command("join")
 @click.argument("sources", type=FILE, nargs=-1, required=True)
-@click.option("-o", "--output", type=FILE, required=True, help="The manifest to write, .parquet.")
+@OUTPUT
 def import_join(sources: Sequence[Path], output: Path) -> None:
     """Join manifests into one; their splits stay, unless they share a camera or photo.
 
@@ -290,7 +302,7 @@ def import_join(sources: Sequence[Path], output: Path) -> None:
 @import_.command("places")
 @click.argument("source", type=FILE)
 @click.option("--of", "places", required=True, help="A region of the manifest, or a set of them.")
-@click.option("-o", "--output", type=FILE, required=True, help="The manifest to write, .parquet.")
+@OUTPUT
 def import_places(source: Path, places: str, output: Path) -> None:
     """Take the photos of some places out of a manifest, to finetune on and to test on.
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["report"]
 
 FILE = click.Path(path_type=Path)
+FIGURES = click.option("-o", "--output", type=FILE, required=True, help="Folder of the figures.")
 
 
 @click.group()
@@ -26,7 +27,7 @@ def report() -> None:
 
 @report.command("figures")
 @click.option("--world", type=FILE, required=True, help="Folder of a world with experts.")
-@click.option("-o", "--output", type=FILE, required=True, help="Folder of the figures.")
+@FIGURES
 @click.option(
     "--experts", metavar="METHOD:AMOUNT", help="Show which experts stay, as for homerange get."
 )
@@ -79,7 +80,7 @@ PLACES = click.option(
 
 @report.command("data")
 @click.argument("manifest", type=FILE)
-@click.option("-o", "--output", type=FILE, required=True, help="Folder of the figures.")
+@FIGURES
 @PLACES
 @click.option(
     "--level",
@@ -111,7 +112,7 @@ def report_data(manifest: Path, output: Path, places: str, level: int, world: Pa
 @report.command("experts")
 @click.argument("checkpoint", type=FILE)
 @click.argument("manifest", type=FILE)
-@click.option("-o", "--output", type=FILE, required=True, help="Folder of the figures.")
+@FIGURES
 @click.option("--layer", type=int, help="A layer with experts; the last one otherwise.")
 @PLACES
 @click.option(

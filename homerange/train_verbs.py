@@ -1,9 +1,9 @@
 """The verbs ``homerange train ...``: from a table of photos or records to a checkpoint."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,7 +14,20 @@ if TYPE_CHECKING:
 
 __all__ = ["train"]
 
+Verb = Callable[..., Any]
 FILE = click.Path(path_type=Path)
+MANIFEST = click.argument("manifest", type=FILE)
+OUTPUT = click.option("-o", "--output", type=FILE, required=True, help="Folder of the checkpoint.")
+SETTINGS = click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one setting."
+)
+RESUME = click.option("--resume", is_flag=True, help="Go on where an interrupted training stopped.")
+
+
+def _recipe(default: str, shipped: str) -> Callable[[Verb], Verb]:
+    """Give a verb the option ``--recipe``; ``shipped`` names the recipes there are."""
+    words = f"{shipped} or a file."
+    return click.option("--recipe", default=default, show_default=True, help=words)
 
 
 @click.group()
@@ -23,17 +36,12 @@ def train() -> None:
 
 
 @train.command("dense")
-@click.argument("manifest", type=FILE)
-@click.option("-o", "--output", type=FILE, required=True, help="Folder of the checkpoint.")
-@click.option(
-    "--recipe",
-    default="small-data",
-    show_default=True,
-    help="paper, small-data, teacher or a file.",
-)
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one setting.")
+@MANIFEST
+@OUTPUT
+@_recipe("small-data", "paper, small-data, teacher")
+@SETTINGS
 @click.option("--teacher", metavar="NAME", help="lite0, timm:MODEL or an ONNX file to learn from.")
-@click.option("--resume", is_flag=True, help="Go on where an interrupted training stopped.")
+@RESUME
 def train_dense(
     manifest: Path,
     output: Path,
@@ -60,22 +68,17 @@ def train_dense(
 
 
 @train.command("location")
-@click.argument("manifest", type=FILE)
-@click.option("-o", "--output", type=FILE, required=True, help="Folder of the checkpoint.")
+@MANIFEST
+@OUTPUT
 @click.option(
     "--from", "from_checkpoint", type=FILE, required=True, help="The checkpoint to go on from."
 )
 @click.option(
     "--encoder", type=FILE, required=True, help="A range model, or a .pth.tar of TorchSpatial."
 )
-@click.option(
-    "--recipe",
-    default="small-location",
-    show_default=True,
-    help="paper-location, small-location or a file.",
-)
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one setting.")
-@click.option("--resume", is_flag=True, help="Go on where an interrupted training stopped.")
+@_recipe("small-location", "paper-location, small-location")
+@SETTINGS
+@RESUME
 def train_location(
     manifest: Path,
     output: Path,
@@ -112,19 +115,14 @@ def train_location(
 
 
 @train.command("experts")
-@click.argument("manifest", type=FILE)
-@click.option("-o", "--output", type=FILE, required=True, help="Folder of the checkpoint.")
+@MANIFEST
+@OUTPUT
 @click.option(
     "--from", "from_checkpoint", type=FILE, required=True, help="The dense checkpoint to convert."
 )
-@click.option(
-    "--recipe",
-    default="small-experts",
-    show_default=True,
-    help="paper-experts, small-experts or a file.",
-)
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one setting.")
-@click.option("--resume", is_flag=True, help="Go on where an interrupted training stopped.")
+@_recipe("small-experts", "paper-experts, small-experts")
+@SETTINGS
+@RESUME
 def train_experts(
     manifest: Path,
     output: Path,
@@ -154,14 +152,9 @@ def train_experts(
 @train.command("range")
 @click.argument("table", type=FILE)
 @click.option("-o", "--output", type=FILE, required=True, help="Folder of the range model.")
-@click.option(
-    "--recipe",
-    default="small-range",
-    show_default=True,
-    help="torchspatial, small-range or a file.",
-)
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one setting.")
-@click.option("--resume", is_flag=True, help="Go on where an interrupted training stopped.")
+@_recipe("small-range", "torchspatial, small-range")
+@SETTINGS
+@RESUME
 def train_range(
     table: Path, output: Path, recipe: str, settings: Sequence[str], resume: bool
 ) -> None:
@@ -186,14 +179,14 @@ def train_range(
 
 
 @train.command("baseline")
-@click.argument("manifest", type=FILE)
-@click.option("-o", "--output", type=FILE, required=True, help="Folder of the checkpoint.")
+@MANIFEST
+@OUTPUT
 @click.option("--recipe", required=True, help="mobilenet, gnfg, ptfl, flyp, few-shot or a file.")
 @click.option(
     "--from", "from_checkpoint", type=FILE, help="The dense checkpoint of gnfg and few-shot."
 )
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one setting.")
-@click.option("--resume", is_flag=True, help="Go on where an interrupted training stopped.")
+@SETTINGS
+@RESUME
 def train_baseline(
     manifest: Path,
     output: Path,
