@@ -11,7 +11,6 @@ scientific name; over several processes each contrasts its own share of a batch.
 Axes used in this file:
     B  photos      C  classes      D  features
     K  captions of a class         L  tokens of a caption
-    P  numbers of the location stage's encoder, of no use here
 """
 
 from dataclasses import dataclass

@@ -19,7 +19,6 @@ map before pooling the result would be the same, because gamma and beta know no 
 
 Axes used in this file:
     B  photos      D  features of the photo      F  features of the place      C  classes
-    P  numbers of the location stage's encoder, of no use here
 """
 
 from dataclasses import dataclass

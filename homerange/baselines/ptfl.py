@@ -10,7 +10,7 @@ begins anew in each round. The statistics of batch norm are averaged like the we
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -26,14 +26,14 @@ from homerange.data.manifest import Manifest
 from homerange.data.metrics import in_top
 from homerange.errors import ConfigError, ManifestError
 from homerange.model.checkpoint import CheckpointConfig, read_config, save_weights
-from homerange.model.network import SpeciesNetwork, build_network
 from homerange.train.dataset import PlainPhotos, TrainingPhotos, Unreadable, check_readable
+from homerange.train.dense import starts_dense
 from homerange.train.infer import infer
 from homerange.train.learner import Learner
 from homerange.train.loop import TrainingData, fit
 from homerange.train.recipe import check_above_0
 from homerange.train.stage import Stage, Trained, train_stage
-from homerange.train.state import STATE, read_state
+from homerange.train.state import State, restore_state, save_state
 
 __all__ = ["PtflConfig", "fedavg", "train_ptfl"]
 
@@ -94,13 +94,11 @@ def fedavg(
     counts = {name: len(rows) for name, rows in clients.items()}
     (folder / "clients.json").write_text(json.dumps(counts, indent=1) + "\n")
     facts = read_config(folder)
-    first, best = 0, -1.0
+    state = State()
     unreadable: dict[str, Unreadable] = {}
     if resume:
-        saved = read_state(folder, config)
-        learner.load_state_dict(saved["learner"])
-        first, best = saved["state"]["step"], saved["state"]["best_score"]
-    for number in range(first, config.rounds):
+        restore_state(folder, learner, config, None, state)
+    for number in range(state.step, config.rounds):
         local = replace(config, seed=config.seed + ROUND_SEED * number)
         shared, found = _one_round(fabric, learner, photos, clients, facts, local)
         check_readable(photos, found)
@@ -108,13 +106,11 @@ def fedavg(
         learner.config = config
         top1, found_in_val = _judge(learner, facts, data.val.manifest)
         unreadable |= {bad.image: bad for bad in (*found, *found_in_val)}
-        if top1 >= best:
-            best = top1
+        if top1 >= state.best_score:
+            state.best_score = top1
             save_weights(learner.network, folder)
-        state = {"step": number + 1, "best_score": best}
-        part = folder / f"{STATE}.part"
-        torch.save({"config": asdict(config), "state": state, "learner": shared}, part)
-        part.replace(folder / STATE)
+        state.step = number + 1
+        save_state(folder, learner, config, None, state)
     return [unreadable[image] for image in sorted(unreadable)]
 
 
@@ -174,16 +170,7 @@ def train_ptfl(
     Raises:
         ManifestError, CheckpointError, ConfigError: As :func:`homerange.train.stage.train_stage`.
     """
-
-    def build(classes: tuple[str, ...], _: Manifest) -> SpeciesNetwork:
-        """Start as the dense network does."""
-        return build_network(
-            classes=len(classes),
-            backbone=config.backbone,
-            head=config.head,
-            dropout=config.head_dropout,
-            start=config.start,
-        )
-
-    stage = Stage(classes=None, experts=None, start=config.start, build=build, fit=fedavg)
+    stage = Stage(
+        classes=None, experts=None, start=config.start, build=starts_dense(config), fit=fedavg
+    )
     return train_stage(manifest, output, config, stage, resume=resume)

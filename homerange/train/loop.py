@@ -38,7 +38,7 @@ from homerange.train.schedule import rate_factor
 from homerange.train.state import SAVE_EVERY_S, State, log_epoch, restore_state, save_state
 from homerange.train.teacher import TeacherFeatures
 
-__all__ = ["TrainingData", "fit", "make_optimizer"]
+__all__ = ["TrainingData", "fit", "make_optimizer", "set_rates"]
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,23 @@ class TrainingData:
 
 
 class Rates(Protocol):
-    """Settings that say how fast each parameter learns."""
+    """Settings that say how fast each parameter learns, and when."""
 
     @property
     def weight_decay(self) -> float:
         """Weight decay of matrices."""
+
+    @property
+    def warmup_epochs(self) -> float:
+        """Epochs until the peak rate is reached."""
+
+    @property
+    def warmup_from(self) -> float:
+        """Rate at the first step, as a share of the peak."""
+
+    @property
+    def final_rate(self) -> float:
+        """Rate at the last step, as a share of the peak."""
 
     def peak_rate(self, parameter: str) -> float:
         """Return the peak rate of a parameter, by its name."""
@@ -83,6 +95,21 @@ def make_optimizer(learner: nn.Module, config: Rates) -> AdamW:
             for (rate, decay), chosen in groups.items()
         ]
     )
+
+
+def set_rates(
+    optimizer: Optimizer, config: Rates, step: int, *, steps: int, steps_of_epoch: int
+) -> None:
+    """Give each group of an optimizer from :func:`make_optimizer` its rate for a step."""
+    factor = rate_factor(
+        step,
+        steps=steps,
+        warmup_steps=round(config.warmup_epochs * steps_of_epoch),
+        warmup_from=config.warmup_from,
+        final_rate=config.final_rate,
+    )
+    for group in optimizer.param_groups:
+        group["lr"] = group["peak"] * factor
 
 
 def fit(
@@ -197,22 +224,16 @@ class _Run:
         weight = float(len(batch) > 0)
         batch = batch if len(batch) else _stand_in(self.learner.config.input_px)
         config = self.learner.config
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["peak"] * rate_factor(
-                self.state.step,
-                steps=steps,
-                warmup_steps=round(config.warmup_epochs * len(self.batches)),
-                warmup_from=config.warmup_from,
-                final_rate=config.final_rate,
-            )
-        numbers = (config.seed, self.state.step, self.fabric.global_rank)
+        step = self.state.step
+        set_rates(self.optimizer, config, step, steps=steps, steps_of_epoch=len(self.batches))
+        numbers = (config.seed, step, self.fabric.global_rank)
         mix = draw_mix(len(batch), alpha=config.mixup, seed=numbers)
         inputs = _inputs(self.fabric, batch, self.data.train_teacher, self.data.train.view)
         latlon_B2 = self.data.train.latlon_N2[batch.photo_B].to(self.fabric.device)
         if not weight:  # a stand-in was taken nowhere
             latlon_B2 = torch.full_like(latlon_B2, torch.nan)
         places = self.data.cut_for  # the same place in all processes
-        cut_for = places.draw((config.seed, self.state.step, 2)) if places else None
+        cut_for = places.draw((config.seed, step, 2)) if places else None
         with seeded(*numbers):  # fixes dropout
             loss, _ = self.wrapped(*inputs, mix, latlon_B2=latlon_B2, cut_for=cut_for)
         self.fabric.backward(weight * loss)

@@ -28,9 +28,8 @@ from homerange.model.checkpoint import save_weights
 from homerange.model.range import RangeNetwork
 from homerange.progress import Step, progress
 from homerange.train.augment import seeded
-from homerange.train.loop import make_optimizer
+from homerange.train.loop import make_optimizer, set_rates
 from homerange.train.range_config import RangeConfig
-from homerange.train.schedule import rate_factor
 from homerange.train.state import SAVE_EVERY_S, State, log_epoch, restore_state, save_state
 
 __all__ = ["CellRecords", "fit_range", "presence_loss", "rank_of_true"]
@@ -156,15 +155,10 @@ class _Run:
 
     def one_step(self, latlon_B2: NDArray[np.float64], class_B: NDArray[np.int64]) -> float:
         """Take one step on some records; return its loss."""
-        numbers = (self.config.seed, self.state.step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["peak"] * rate_factor(
-                self.state.step,
-                steps=self.config.epochs * self.steps_of_epoch,
-                warmup_steps=round(self.config.warmup_epochs * self.steps_of_epoch),
-                warmup_from=self.config.warmup_from,
-                final_rate=self.config.final_rate,
-            )
+        config, step = self.config, self.state.step
+        steps = config.epochs * self.steps_of_epoch
+        set_rates(self.optimizer, config, step, steps=steps, steps_of_epoch=self.steps_of_epoch)
+        numbers = (config.seed, step)
         somewhere_B3 = np.random.default_rng((*numbers, 1)).normal(size=(len(class_B), 3))
         self.network.train()
         with seeded(*numbers):  # fixes dropout

@@ -67,16 +67,19 @@ def check_output(folder: Path, source: Path, config: Recipe, *, resume: bool) ->
 
 
 def save_state(
-    folder: Path, learner: nn.Module, config: Recipe, optimizer: Optimizer, state: State
+    folder: Path, learner: nn.Module, config: Recipe, optimizer: Optimizer | None, state: State
 ) -> None:
-    """Write the state in one step, so that a kill leaves the old one or the new one."""
+    """Write the state in one step, so that a kill leaves the old one or the new one.
+
+    Training without an optimizer that lasts, as in federated averaging, has ``None``.
+    """
     part = folder / f"{STATE}.part"
     torch.save(
         {
             "config": asdict(config),
             "state": asdict(state),
             "learner": learner.state_dict(),
-            "optimizer": optimizer.state_dict(),
+            "optimizer": optimizer.state_dict() if optimizer else {},
         },
         part,
     )
@@ -110,7 +113,7 @@ def read_state(folder: Path, config: Recipe) -> Mapping[str, Any]:
 
 
 def restore_state(
-    folder: Path, learner: nn.Module, config: Recipe, optimizer: Optimizer, state: State
+    folder: Path, learner: nn.Module, config: Recipe, optimizer: Optimizer | None, state: State
 ) -> None:
     """Put learner, optimizer and state where a training stood.
 
@@ -119,7 +122,8 @@ def restore_state(
     """
     saved = read_state(folder, config)
     learner.load_state_dict(saved["learner"])
-    optimizer.load_state_dict(saved["optimizer"])
+    if optimizer:
+        optimizer.load_state_dict(saved["optimizer"])
     state.step, state.best_score = saved["state"]["step"], saved["state"]["best_score"]
 
 
