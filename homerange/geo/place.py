@@ -8,7 +8,7 @@ centre of that cell which covers it. Everything is measured on the sphere: the d
 poles need no case of their own.
 
 Axes used in this file:
-    N  records, each in one cell
+    N  records, each in one cell      U  cells, each once
 """
 
 from collections.abc import Mapping
@@ -325,6 +325,8 @@ def votes(
     Raises:
         PlaceError: If an id is not that of an S2 cell.
     """
+    # A cell holds many records: whether it overlaps is asked once for all of them.
+    cell_U, row_N = np.unique(cells_N, return_inverse=True)
     sure_N = uncertainty_km_N <= place.radius_km
-    votes_N: NDArray[np.bool_] = sure_N & overlaps(place, cells_N)
+    votes_N: NDArray[np.bool_] = sure_N & overlaps(place, cell_U)[row_N]
     return votes_N

@@ -5,7 +5,7 @@ are measured between the middle of the place and the centres of cells; counts of
 Bands cannot be added up exactly, so the low ends are: a number is never overstated.
 
 Axes used in this file:
-    N  rows of the table of occurrence     C  classes of the world     U  cells, each once
+    N  rows of the table of occurrence     C  classes of the world
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homerange.geo.cells import cell_centre
-from homerange.geo.place import Cell, Circle, overlaps, votes
+from homerange.geo.place import Cell, Circle, votes
 from homerange.geo.sphere import distance_km
 from homerange.world.tables import COUNT_BAND_FROM
 
@@ -53,12 +53,8 @@ def counts_for(
         cell_N: S2 ids, level 8 or coarser, shape (N,); 0 for a record without coordinates.
         uncertainty_km_N: Of the coordinates, shape (N,).
     """
-    cell_U, row_N = np.unique(cell_N[cell_N != 0], return_inverse=True)
-    counts_N = np.zeros(len(cell_N), bool)
-    # A cell holds many rows: what lies far away is ruled out once for all of them.
-    counts_N[cell_N != 0] = overlaps(place, cell_U)[row_N]
-    near_N = counts_N.copy()
-    counts_N[near_N] = votes(place, cell_N[near_N], uncertainty_km_N[near_N])
+    counts_N: NDArray[np.bool_] = cell_N != 0
+    counts_N[counts_N] = votes(place, cell_N[counts_N], uncertainty_km_N[counts_N])
     return counts_N
 
 
