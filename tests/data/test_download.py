@@ -15,10 +15,7 @@ DATA = np.random.default_rng(1).bytes(3_000_000)
 LIMIT = 10_000_000
 
 
-@pytest.fixture(autouse=True)
-def _no_proxy_and_no_waiting(monkeypatch):
-    monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr(download, "PAUSE_S", 0.0)
+pytestmark = pytest.mark.usefixtures("no_waiting")
 
 
 @pytest.fixture

@@ -3,24 +3,14 @@
 from contextlib import contextmanager
 
 import pytest
-from http_files import file_server, jpeg, no_server
+from http_files import jpeg, no_server
 from PIL import Image
 
 from homerange.data import fetch_photos as module
 from homerange.data.fetch_photos import RemotePhoto, fetch_photos
 from homerange.errors import DownloadError
 
-
-@pytest.fixture(autouse=True)
-def _no_proxy_and_no_waiting(monkeypatch):
-    monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr(module, "PAUSE_S", 0.0)
-
-
-@pytest.fixture
-def server():
-    with file_server() as server:
-        yield server
+pytestmark = pytest.mark.usefixtures("no_waiting")
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from http_files import file_server, jpeg
+from http_files import jpeg
 from lila_files import (
     IDAHO,
     KAROO,
@@ -23,25 +23,13 @@ from lila_files import (
 from PIL import Image
 
 from homerange.cli import main
-from homerange.data import download, fetch_photos
 from homerange.data.importers import lila
 from homerange.data.importers.lila_data_sets import LICENCES, PLACES, licence_of, place_of
 from homerange.data.manifest import Manifest, Refused
 from homerange.errors import ConfigError, ManifestError
 from homerange.geo.sphere import check_latlon
 
-
-@pytest.fixture(autouse=True)
-def _no_proxy_and_no_waiting(monkeypatch):
-    monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr(download, "PAUSE_S", 0.0)
-    monkeypatch.setattr(fetch_photos, "PAUSE_S", 0.0)
-
-
-@pytest.fixture
-def server():
-    with file_server() as server:
-        yield server
+pytestmark = pytest.mark.usefixtures("no_waiting")
 
 
 # --- rows ---------------------------------------------------------------------------------------

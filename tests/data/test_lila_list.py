@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from http_files import file_server, no_server
+from http_files import no_server
 from lila_files import (
     IDAHO,
     KAROO,
@@ -18,22 +18,10 @@ from lila_files import (
     zipped,
 )
 
-from homerange.data import download, fetch_photos
 from homerange.data.importers.lila import import_lila
 from homerange.errors import DownloadError, ManifestError
 
-
-@pytest.fixture(autouse=True)
-def _no_proxy_and_no_waiting(monkeypatch):
-    monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr(download, "PAUSE_S", 0.0)
-    monkeypatch.setattr(fetch_photos, "PAUSE_S", 0.0)
-
-
-@pytest.fixture
-def server():
-    with file_server() as server:
-        yield server
+pytestmark = pytest.mark.usefixtures("no_waiting")
 
 
 # --- choice -------------------------------------------------------------------------------------

@@ -6,13 +6,12 @@ import socket
 import time
 import zipfile
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
-from threading import Thread
 from urllib.parse import unquote
 
 import pytest
+from http_files import FileServer, jpeg
 from PIL import Image
 
 from homerange.data import sample_photos
@@ -21,14 +20,6 @@ from homerange.data.snapshot_safari import RESERVES, species_of
 from homerange.errors import DownloadError
 
 LISTS = {reserve.code: f"/{reserve.code}/{reserve.metadata}" for reserve in RESERVES}
-
-
-def jpeg(width=80, height=60):
-    exif = Image.Exif()
-    exif[0x010F] = "a camera maker"
-    buffer = BytesIO()
-    Image.new("RGB", (width, height), (90, 120, 60)).save(buffer, "JPEG", exif=exif)
-    return buffer.getvalue()
 
 
 def zipped(content):
@@ -60,16 +51,11 @@ def coco(code, labels):
     return {"images": images, "annotations": annotations, "categories": categories}
 
 
-class Http(ThreadingHTTPServer):
-    request_queue_size = 64  # with 5, a burst of connections waits a second for its turn
-
-
-class Server:
+class Server(FileServer):
     """A local copy of the public bucket."""
 
     def __init__(self, eno, mtz):
-        self.files = {}
-        self.requests = []
+        super().__init__()
         self.patience = None  # answer so many requests at once, then each after a pause
         self.pause_s = 1.0
         self.drips = False  # send photos byte by byte
@@ -79,19 +65,6 @@ class Server:
             self.files[LISTS[code]] = zipped(json.dumps(content))
             for image in content["images"]:
                 self.files[f"/{code}/{code}_public/{image['file_name']}"] = jpeg()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                outer.answer(self)
-
-            def log_message(self, *_):
-                pass
-
-        self.http = Http(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_port}"
-        self.thread = Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.01})
-        self.thread.start()
 
     def answer(self, handler):
         path = unquote(handler.path)
@@ -113,11 +86,6 @@ class Server:
 
     def photos(self):
         return [path for path in self.requests if "_public/" in path]
-
-    def close(self):
-        self.http.shutdown()
-        self.http.server_close()
-        self.thread.join()
 
 
 @pytest.fixture(autouse=True)
