@@ -18,6 +18,7 @@ Axes used in this file:
 """
 
 import argparse
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -157,10 +158,19 @@ class Hits:
 
 def judged(world: World, test: Manifest, places) -> list:
     """Judge one network, once: its answers are kept beside its world."""
-    path = world.path.parent / "judged.npz"
+    folder = world.path.parent
+    return kept_in(folder / "judged.npz", lambda: judge(world, folder, test, places))
+
+
+def kept_in(path: Path, judge: Callable[[], Iterable[tuple]]) -> list[tuple]:
+    """Return what a network was judged to be, from a file if it was judged before.
+
+    Args:
+        path: The file.
+        judge: Yields name of the treatment, right answers (P, N) and bytes (P,).
+    """
     if not path.is_file():
-        found = list(judge(world, world.path.parent, test, places))
-        names, hits_, bytes_ = zip(*found, strict=True)
+        names, hits_, bytes_ = zip(*judge(), strict=True)
         np.savez_compressed(path, names=names, hits=np.stack(hits_), bytes=np.stack(bytes_))
     kept = np.load(path)
     return list(zip(kept["names"].tolist(), kept["hits"], kept["bytes"], strict=True))

@@ -19,11 +19,12 @@ Writes ``bench/results/planted.json``. Axes used in this file:
 
 import argparse
 from collections.abc import Iterator
+from functools import partial
 from itertools import product
 from pathlib import Path
 
 import numpy as np
-from findings import Hits, compared, dropped_by, hits
+from findings import Hits, compared, dropped_by, hits, kept_in
 from numpy.typing import NDArray
 from planted_train import GEOGRAPHIES, NETWORKS, Planet
 from record import write_record
@@ -67,7 +68,10 @@ def main() -> None:
     for name, geography in product(arguments.networks, GEOGRAPHIES):
         for row, planet in enumerate(planets):
             folder = planet.network(name, geography)
-            for treatment, hit_PN, bytes_P in once(folder, planet, geography):
+            found_here = kept_in(
+                folder / f"judged-{geography}.npz", partial(judged, folder, planet, geography)
+            )
+            for treatment, hit_PN, bytes_P in found_here:
                 kept = found.setdefault(f"{geography} {name}: {treatment}", Hits.empty(shape))
                 kept.hit_SPN[row, :, : hit_PN.shape[1]] = hit_PN
                 kept.bytes_SP[row] = bytes_P
@@ -107,16 +111,6 @@ def world_of(folder: Path, manifest: Path) -> World:
     if not (path / "world.json").is_file():
         publish(folder, manifest, path)
     return open_world(path)
-
-
-def once(folder: Path, planet: Planet, geography: str) -> list[tuple]:
-    """Judge one network, once: its answers are kept beside its worlds."""
-    path = folder / f"judged-{geography}.npz"
-    if not path.is_file():
-        names, hits_, bytes_ = zip(*judged(folder, planet, geography), strict=True)
-        np.savez_compressed(path, names=names, hits=np.stack(hits_), bytes=np.stack(bytes_))
-    kept = np.load(path)
-    return list(zip(kept["names"].tolist(), kept["hits"], kept["bytes"], strict=True))
 
 
 def judged(
