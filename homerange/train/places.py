@@ -19,12 +19,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from homerange.data.manifest import Manifest
 from homerange.data.names import OUTCOMES
 from homerange.errors import ConfigError
-from homerange.geo.sphere import great_circle_km
+from homerange.geo.sphere import EARTH_RADIUS_KM, great_circle_km
 from homerange.model.experts import ExpertMlp
 from homerange.train.dataset import class_indices
 
@@ -67,6 +68,8 @@ class TrainingPlaces:
                 "place_dropout is set, but no labelled training photo has coordinates, so no place "
                 "can be drawn; add them to the manifest, or use --set place_dropout=0"
             )
+        self._northward_N = self.latlon_N2[:, 0].argsort(kind="stable")
+        self._latitude_N = self.latlon_N2[self._northward_N, 0]
         self.outcome_O = [c for c, name in enumerate(classes) if name in OUTCOMES]
         self.radius_km, self.expert_share_min = radius_km, expert_share_min
 
@@ -74,10 +77,17 @@ class TrainingPlaces:
         """Draw a photo, all alike, and a share of experts between the smallest and 1."""
         generator = np.random.default_rng(seed)
         centre_2 = self.latlon_N2[generator.integers(len(self.class_N))]
-        here_N = great_circle_km(centre_2, self.latlon_N2) <= self.radius_km
-        class_K = np.union1d(self.class_N[here_N], np.array(self.outcome_O, np.int64))
+        class_K = np.union1d(self._classes_around(centre_2), np.array(self.outcome_O, np.int64))
         share = float(generator.uniform(self.expert_share_min, 1))
         return TrainingPlace(torch.from_numpy(class_K), share)
+
+    def _classes_around(self, centre_2: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Return the class of each photo in the circle; only its band of latitude is measured."""
+        band_deg = 1.001 * math.degrees(self.radius_km / EARTH_RADIUS_KM)
+        ends = centre_2[0] - band_deg, centre_2[0] + band_deg
+        near_N = self._northward_N[slice(*np.searchsorted(self._latitude_N, ends))]
+        here_N = great_circle_km(centre_2, self.latlon_N2[near_N]) <= self.radius_km
+        return self.class_N[near_N[here_N]]
 
 
 class ExpertUse(nn.Module):

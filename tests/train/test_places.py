@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from tiny_training import CLASSES, manifest_of, tiny_config, tiny_manifest
@@ -9,6 +10,7 @@ from torch.nn import functional
 
 from homerange.data.manifest import Manifest
 from homerange.errors import ConfigError
+from homerange.geo.sphere import great_circle_km
 from homerange.model.experts import ExpertMlp, ExpertSpec
 from homerange.model.network import build_network
 from homerange.train import loop
@@ -261,3 +263,17 @@ def test_only_expert_layers_are_watched():
     assert isinstance(network.get_submodule(LAYER), ExpertMlp)
     dense = ExpertUse(build_network(classes=4), 4)
     assert dense.kept(TrainingPlace(torch.tensor([0]), 0.5)) == {}
+
+
+@pytest.mark.parametrize("radius_km", [1.0, 300.0, 5000.0, 20_000.0])
+def test_a_place_has_the_classes_that_measuring_every_photo_gives(radius_km):
+    rng = np.random.default_rng(3)
+    latitude = np.degrees(np.arcsin(rng.uniform(-1, 1, 400)))
+    latitude[:4] = 90, -90, 89.99, -89.99
+    longitude = rng.uniform(-180, 180, 400)
+    names = [CLASSES[i % 3] for i in range(400)]
+    places = places_of(*zip(names, latitude, longitude, strict=True), radius_km=radius_km)
+    for i in range(60):
+        centre_2 = places.latlon_N2[i]
+        slow = places.class_N[great_circle_km(centre_2, places.latlon_N2) <= radius_km]
+        assert sorted(places._classes_around(centre_2)) == sorted(slow)
