@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from findings_train import VARIANTS
+from findings_train import VARIANTS, folder_of
 from numpy.typing import NDArray
 from record import write_record
 
@@ -40,6 +40,7 @@ from homerange.specialize.choose import Choice, Kept, choose
 from homerange.specialize.cut import cut_world
 from homerange.specialize.species import species_at
 from homerange.train.infer import infer
+from homerange.world.expert_tables import Drops
 from homerange.world.world import World, open_world
 
 RADIUS_KM, APART_KM, SPECIES_MIN = 500.0, 600.0, 8
@@ -63,7 +64,7 @@ def main() -> None:
     arguments = parser.parse_args()
     worlds = {}
     for seed, variant in product(arguments.seeds, arguments.variants):
-        folder = arguments.networks / f"seed{seed}" / variant.replace(" ", "-")
+        folder = arguments.networks / f"seed{seed}" / folder_of(variant)
         worlds[variant, seed] = published(folder, arguments)
     test = Manifest.read(arguments.manifest).split("test").labelled()
     places = choose_places(next(iter(worlds.values())), test, arguments.places)
@@ -97,7 +98,8 @@ def published(folder: Path, arguments: argparse.Namespace) -> World:
     """Publish a checkpoint as a world inside its folder, once."""
     path = folder / "world"
     if not (path / "world.json").is_file():
-        how = {"licence": arguments.licence, "exact": arguments.exact}
+        exact = 0 if "any-subset" in folder.name else arguments.exact
+        how = {"licence": arguments.licence, "exact": exact}
         publish(folder, arguments.manifest, path, **how)
     return open_world(path)
 
@@ -198,13 +200,14 @@ def judge(world, checkpoint, test, places):
     if not routed:
         return
     photos = prepare(network, config, test)
+    methods = METHODS if (world.path / Drops.file).is_file() else METHODS[1:]
     for percentile in PERCENTILES[:1] if "random" in checkpoint.name else PERCENTILES:
         first = [
             choose(world, c, Choice(method="threshold", percentile=percentile)) for c in classes_P
         ]
         dropped = [sum(e.experts for e in world.graph.experts) - size(kept) for kept in first]
         yield from dropped_by(f"threshold {percentile:g}", world, network, photos, classes_P, first)
-        for method in METHODS:
+        for method in methods:
             kept = [
                 choose(world, c, Choice(method=method, number=k, seed=i))
                 for i, (c, k) in enumerate(zip(classes_P, dropped, strict=True))
@@ -253,7 +256,11 @@ def comparisons(names: list[str]) -> list[tuple[str, str]]:
     pairs = [(f"{v}: head slice", f"{v}: whole") for v in VARIANTS]
     others = ("dense", "bottleneck", "random routing")
     pairs += [("experts: head slice", f"{other}: head slice") for other in others]
-    for variant in ("experts", "random routing"):
+    for treatment in [n.split(": ")[1] for n in names if n.startswith("experts: ")]:
+        pairs += [
+            (f"{v}: {treatment}", f"{v.split(',')[0]}: {treatment}") for v in VARIANTS if "," in v
+        ]
+    for variant in ("experts", "random routing", "experts, any subset"):
         dropped = [n for n in names if n.startswith(f"{variant}: ") and "threshold" in n]
         pairs += [(name, f"{variant}: head slice") for name in dropped]
         for q in (f"threshold {p:g}" for p in PERCENTILES):

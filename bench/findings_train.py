@@ -1,8 +1,8 @@
-"""Train the networks that docs/findings.md compares: for each seed a dense one, then four from it.
+"""Train the networks that docs/findings.md compares: for each seed a dense one, then more from it.
 
     python bench/findings_train.py species115.parquet -o networks --seeds 0 1 2
 
-Each seed trains one dense network with the recipe ``small-data``; from there the four variants
+Each seed trains one dense network with the recipe ``small-data``; from there the variants
 below are trained on for the same epochs with the recipe ``small-experts``, the dense one too, so
 that none of them has seen more photos than another. What is finished is not trained again; hours
 on two cores. Then: bench/findings.py.
@@ -18,13 +18,22 @@ from homerange.train.expert_config import ExpertConfig
 from homerange.train.experts import train_experts
 from homerange.train.stage import Stage, sha256_of, train_stage
 
+ANY_SUBSET = ("place_dropout=1.0", "place_radius_km=500")
 VARIANTS: dict[str, list[str]] = {
     "experts": ["tokens_max=20000"],
     "dense": [],
     "bottleneck": ["tokens_max=20000", "experts=0", "shared=2"],
     "random routing": ["tokens_max=20000", "routing=random"],
+    "dense, any subset": [*ANY_SUBSET],
+    "experts, any subset": ["tokens_max=20000", *ANY_SUBSET, "place_expert_share_min=0.25"],
+    "dense, teacher": ["teacher=lite0", "teacher_weight=4.0", "views=2"],
 }
 """``bottleneck``: one MLP of an expert's width for all tokens, no router."""
+
+
+def folder_of(variant: str) -> str:
+    """Name the folder of a variant within that of its seed."""
+    return variant.replace(",", "").replace(" ", "-")
 
 
 def main() -> None:
@@ -47,12 +56,12 @@ def main() -> None:
         if not (base / WEIGHTS).is_file():
             train_dense(arguments.manifest, base, config)
         for variant in arguments.variants:
-            folder = base.parent / variant.replace(" ", "-")
+            folder = base.parent / folder_of(variant)
             if (folder / WEIGHTS).is_file():
                 continue
             own = [*settings, f"epochs={epochs}", *VARIANTS[variant]]
             config = ExpertConfig.read("small-experts", own)
-            if variant == "dense":
+            if variant.startswith("dense"):
                 train_on(arguments.manifest, folder, config, base)
             else:
                 train_experts(arguments.manifest, folder, config, from_checkpoint=base)
