@@ -7,9 +7,9 @@ Longitudes may reach beyond 180 degrees, and an edge that spans more than 180 (b
 shorter way: both say that an area lies across the dateline. A ring that goes round the Earth holds
 the pole that its corners are nearer to.
 
-Distances are measured on the sphere. For them each edge is cut into pieces of at most half a degree,
-which are taken as arcs of great circles: at most 0.2 km off. Pieces lie in bundles, so that most of
-them are ruled out together.
+Distances are measured on the sphere. For them each edge is cut into pieces of at most half a
+degree, which are taken as arcs of great circles: at most 0.2 km off. Pieces lie in bundles, so that
+most of them are ruled out together.
 
 Axes used in this file:
     N  places       V  corners of a ring      E  edges      P  pieces of edges
