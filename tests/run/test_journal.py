@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from homerange.errors import RunError
-from homerange.run.journal import Answer, Identity, Journal, Listing, journal_path
+from homerange.run.answers import Answer
+from homerange.run.journal import Identity, Journal, Listing, journal_path
 from homerange.run.sources import Photo, fingerprint
 
 ONE = Identity("a" * 64, "serengeti", "/photos")
@@ -59,6 +60,7 @@ def answer_and_be_killed(path):
 import os, signal
 from pathlib import Path
 from homerange.run.journal import *
+from homerange.run.answers import Answer
 journal = Journal.open(Path({str(path)!r}), Identity("a" * 64, "serengeti", "/photos"))
 journal.add([Answer("a.jpg", (3, 4), top=((0, 0.5),))])
 os.kill(os.getpid(), signal.SIGKILL)

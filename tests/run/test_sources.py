@@ -21,12 +21,24 @@ def make(folder, *names):
 
 
 def files(source):
-    return [photo.file for photo in find_photos(source)]
+    """Their names, sorted where the disk decides the order."""
+    found = [photo.file for photo in find_photos(source)]
+    return sorted(found) if source.is_dir() else found
 
 
 def test_a_folder_gives_its_photos_and_those_of_its_subfolders(tmp_path):
-    make(tmp_path, "b/2.JPG", "b/deep/er/1.jpeg", "a.png", "c.TIFF", "d.tif", "e.webp", "f.Bmp")
-    make(tmp_path, "notes.txt", "results.json", "clip.mp4", "jpg", "g.jpg.part")
+    make(
+        tmp_path,
+        "b/2.JPG",
+        "b/deep/er/1.jpeg",
+        "a.png",
+        "c.TIFF",
+        "d.tif",
+        "e.webp",
+        "f.Bmp",
+        "g.MP4",
+    )
+    make(tmp_path, "notes.txt", "results.json", "jpg", "g.jpg.part")
     assert files(tmp_path) == [
         "a.png",
         "b/2.JPG",
@@ -35,6 +47,7 @@ def test_a_folder_gives_its_photos_and_those_of_its_subfolders(tmp_path):
         "d.tif",
         "e.webp",
         "f.Bmp",
+        "g.MP4",
     ]
     assert all(photo.path == tmp_path / photo.file for photo in find_photos(tmp_path))
 
