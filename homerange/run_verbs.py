@@ -107,9 +107,7 @@ def predict(
 @click.option("--every-s", type=float, default=5.0, show_default=True, help="Between two looks.")
 @click.option("--webhook", metavar="URL", help="Post the species of each new photo there.")
 @click.option("--sensitive", type=FILE, metavar="TXT", help="Species never to post, besides ours.")
-@click.option(
-    "--print-systemd-unit", is_flag=True, help="Print a service; then end."
-)
+@click.option("--print-systemd-unit", is_flag=True, help="Print a service; then end.")
 def watch(
     folder: Path,
     model: Path,

@@ -79,7 +79,8 @@ def reason_of(error: Exception, path: Path) -> str:
         >>> reason_of(ValueError("a/b.jpg: the file is empty"), Path("a/b.jpg"))
         'the file is empty'
     """
-    text = str(error).removeprefix(f"{path}: ") or type(error).__name__
+    text = str(error).removeprefix(f"{path}: ").replace(str(path), path.name)
+    text = text or type(error).__name__
     return text.encode("utf-8", "backslashreplace").decode()
 
 

@@ -27,7 +27,7 @@ def stop_on_signals() -> Event:
 
 
 def systemd_unit(arguments: Sequence[str]) -> str:
-    """Return a unit file that runs ``homerange`` with these arguments.
+    r"""Return a unit file that runs ``homerange`` with these arguments.
 
     Args:
         arguments: Those of this call; ``--print-systemd-unit`` is left out. Relative paths hold,

@@ -1,8 +1,8 @@
 """Tell a server which species was seen, and nothing that leads to it.
 
-A post holds the species, its probability, the bare name of the file and the name of the package:
-no folder, no coordinates, no time. Nothing is posted of a sensitive species, of an answer that one of them
-contests, of people, or of what is not named down to the species.
+A post holds the species, its probability, the bare name of the file and the name of the package: no
+folder, no coordinates, no time. Nothing is posted of a sensitive species, of an answer that one of
+them contests, of people, or of what is not named down to the species.
 
 Posts wait in a queue of fixed length and are sent by a thread of their own, so a server that is
 slow or gone never holds up the run; what no longer fits is dropped and counted.

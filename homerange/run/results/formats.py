@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import BinaryIO, Literal, get_args
 
 from homerange.errors import RunError
@@ -89,7 +90,7 @@ def write_results(
 def _write_parquet(file: BinaryIO, package: PlacePackage, answers: _Answers) -> None:
     """By way of the CSV, which DuckDB turns row group by row group: neither holds all photos."""
     target = Path(file.name)
-    with atomic_file(target.with_name(f"{target.name}.csv")) as table:
-        write_table(table, package, answers)
+    with NamedTemporaryFile(dir=target.parent, prefix=".", suffix=".part.csv") as table:
+        write_table(table.file, package, answers)
         table.flush()
         csv_to_parquet(Path(table.name), target, SQL_TYPES)
