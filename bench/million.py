@@ -82,7 +82,7 @@ def measure(place: Path, model: Path, format: str) -> dict[str, float]:
     pipeline.decode_photo = stub_decode
     folder.Session.probabilities = stub_probabilities
     summary = folder.predict(
-        place / "photos", model=model, output=place / FORMATS[format], batch_size=64, workers=1
+        place / "photos", model=model, output=place / FORMATS[format], batch_size=256, workers=1
     )
     (line,) = re.findall(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
     return {
