@@ -18,7 +18,8 @@ from homerange.run.ranking import top_of
 
 __all__ = ["find_bursts"]
 
-_Timed = tuple[str, str, bytes]
+_Timed = tuple[str, str]
+"""Name and time of a photo."""
 
 
 def find_bursts(
@@ -37,10 +38,10 @@ def find_bursts(
     group: list[_Timed] = []
     for photo in journal.timed():
         if group and not _belongs(photo, group[0], within_s):
-            yield from _burst(group, labels)
+            yield from _burst(group, journal, labels)
             group = []
         group.append(photo)
-    yield from _burst(group, labels)
+    yield from _burst(group, journal, labels)
 
 
 def _belongs(photo: _Timed, first: _Timed, within_s: float) -> bool:
@@ -48,13 +49,15 @@ def _belongs(photo: _Timed, first: _Timed, within_s: float) -> bool:
     return same_folder and 0 <= _seconds(photo[1]) - _seconds(first[1]) <= within_s
 
 
-def _burst(group: Sequence[_Timed], labels: Sequence[str]) -> Iterator[tuple[Burst, Sequence[str]]]:
+def _burst(
+    group: Sequence[_Timed], journal: Journal, labels: Sequence[str]
+) -> Iterator[tuple[Burst, Sequence[str]]]:
     if len(group) < 2:
         return
     pool = Pool(labels)
-    for _, _, scores in group:
-        pool.add(from_scores(scores))
-    files = [file for file, _, _ in group]
+    files = [file for file, _ in group]
+    for file in files:
+        pool.add(from_scores(journal.scores(file)))
     top = top_of(pool.probabilities())
     yield Burst(files[0], len(files), group[0][1], group[-1][1], top), files
 

@@ -8,6 +8,7 @@ The file is read in pieces, so that a list of a million photos needs no memory f
 """
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,4 +83,11 @@ def _instance(instance: object, path: Path, number: int) -> tuple[str, Given]:
     if not isinstance(instance, dict) or not isinstance(name, str) or not name:
         raise RunError(f"{path}: instance {number} has no filepath. {_EXPECTED}")
     given = [(field, instance[field]) for field in GIVEN_FIELDS if field in instance]
-    return name, tuple((k, v) for k, v in given if isinstance(v, str | int | float))
+    return name, tuple((k, v) for k, v in given if _is_plain(v))
+
+
+def _is_plain(value: object) -> bool:
+    """Python's reader takes NaN and lone surrogates, which no other reader of the results would."""
+    if isinstance(value, str):
+        return value.isprintable()
+    return isinstance(value, int | float) and math.isfinite(value)

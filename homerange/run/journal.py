@@ -64,7 +64,7 @@ FROM photo JOIN answer USING (file) LEFT JOIN in_burst USING (file) LEFT JOIN bu
 ORDER BY seq
 """
 _TIMED = """
-SELECT file, datetime, scores FROM photo JOIN answer USING (file)
+SELECT file, datetime FROM photo JOIN answer USING (file)
 WHERE datetime IS NOT NULL AND scores IS NOT NULL
 ORDER BY rtrim(file, replace(file, '/', '')), datetime, file
 """  # rtrim: the folder of the file, up to its last slash
@@ -255,12 +255,17 @@ class Journal:
         for row in self._db.execute(_ANSWERS):
             yield photo_of(row[:5]), answer_of(row)
 
-    def timed(self) -> Iterator[tuple[str, str, bytes]]:
-        """Give name, time and scores of every answered photo that has a time.
+    def timed(self) -> Iterator[tuple[str, str]]:
+        """Give name and time of every photo with scores.
 
         They come folder by folder, within a folder in the order of time.
         """
         yield from self._db.execute(_TIMED)
+
+    def scores(self, file: str) -> bytes:
+        """Give the scores of a photo that `timed` named."""
+        ((scores,),) = self._db.execute("SELECT scores FROM answer WHERE file = ?", (file,))
+        return bytes(scores)
 
     def set_bursts(self, bursts: Iterable[tuple[Burst, Sequence[str]]]) -> None:
         """Remember the bursts of this run and the names of their photos, instead of older ones."""

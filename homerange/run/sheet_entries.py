@@ -45,7 +45,7 @@ def _shown(
     answers: Iterable[tuple[Photo, Answer]], package: PlacePackage
 ) -> Iterator[tuple[Photo, Answer, int]]:
     for photo, answer in answers:
-        if answer.failure is None and photo.truth != "person":
+        if answer.failure is None and answer.video is None and photo.truth != "person":
             index = answer.top[0][0]
             if package.labels[index] != "person":
                 yield photo, answer, index

@@ -215,7 +215,11 @@ def _lines(source: Path) -> Iterator[str]:
 
 def _listed(source: Path, name: str, truth: str | None = None) -> Photo:
     name = name.replace("\\", "/")
-    return Photo(_text(name), source.parent / name, truth)
+    try:
+        return Photo(_text(name), source.parent / name, truth)
+    except UnicodeEncodeError:
+        shown = name.encode("utf-8", "backslashreplace").decode()
+        return Photo(shown, source, truth, "no file can have this name")
 
 
 def _text(name: str) -> str:

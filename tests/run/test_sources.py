@@ -263,3 +263,12 @@ def test_a_json_that_is_no_list_of_instances_is_refused(tmp_path, text, reason):
     assert '{"instances": [{"filepath": "a.jpg"}, ...]}, as SpeciesNet takes it' in str(
         caught.value
     )
+
+
+def test_facts_and_names_that_no_other_reader_takes_do_not_reach_the_results(tmp_path):
+    (tmp_path / "list.json").write_text(
+        '{"instances": [{"filepath": "\\ud800.jpg", "latitude": NaN, "country": "\\ud800"}]}'
+    )
+    (photo,) = find_photos(tmp_path / "list.json")
+    assert (photo.file, photo.given) == ("\\ud800.jpg", ())
+    assert photo.problem == "no file can have this name"

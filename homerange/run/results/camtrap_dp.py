@@ -119,7 +119,7 @@ class _Observed:
         """As `_Found.deployments` writes it."""
         folder = self.fieldwork.deployment(self.photo.folder)
         assert folder is not None  # why_not leaves out the others
-        return _id(folder, self.fieldwork)
+        return self.fieldwork.name(folder)
 
     @property
     def time(self) -> str:
@@ -222,7 +222,7 @@ class _Found:
     def _deployment(self, folder: str) -> dict[str, object]:
         first, last = self.spans[folder]
         row: dict[str, object] = {
-            "deploymentID": _id(folder, self.fieldwork),
+            "deploymentID": self.fieldwork.name(folder),
             "locationName": folder,
             "deploymentStart": first,
             "deploymentEnd": last,
@@ -262,11 +262,6 @@ def _stated(text: str, column: str, folder: str, fieldwork: Fieldwork) -> str:
 
 def _moment(time: str) -> datetime:
     return datetime.strptime(time, "%Y-%m-%dT%H:%M:%S%z")
-
-
-def _id(folder: str, fieldwork: Fieldwork) -> str:
-    stated = (fieldwork.deployments or {}).get(folder, {}).get("deploymentID")
-    return stated or folder or "top"
 
 
 def _file_path(photo: Photo) -> str:

@@ -50,6 +50,18 @@ class Fieldwork:
             folder = folder.rpartition("/")[0]
         return folder
 
+    def name(self, folder: str) -> str:
+        """Return the id of a deployment: what the table says, else its folder.
+
+        Example:
+            >>> Fieldwork(deployments={"oak": {"deploymentID": "d1"}}).name("oak")
+            'd1'
+            >>> Fieldwork().name("")
+            'top'
+        """
+        stated = (self.deployments or {}).get(folder, {}).get("deploymentID")
+        return stated or folder or "top"
+
     def with_offset(self, time: str) -> str | None:
         """Return a time in Camtrap DP's form, to the second; None where it has no offset or hour.
 

@@ -1,9 +1,10 @@
 """Which formats of results there are, and how each gets to its place in one piece."""
 
+import shutil
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import TemporaryDirectory
 from typing import BinaryIO, Literal, get_args
 
 from homerange.errors import RunError
@@ -89,8 +90,10 @@ def write_results(
 
 def _write_parquet(file: BinaryIO, package: PlacePackage, answers: _Answers) -> None:
     """By way of the CSV, which DuckDB turns row group by row group: neither holds all photos."""
-    target = Path(file.name)
-    with NamedTemporaryFile(dir=target.parent, prefix=".", suffix=".part.csv") as table:
-        write_table(table.file, package, answers)
-        table.flush()
-        csv_to_parquet(Path(table.name), target, SQL_TYPES)
+    with TemporaryDirectory(dir=Path(file.name).parent, prefix=".parquet-") as folder:
+        table, parquet = Path(folder) / "rows.csv", Path(folder) / "rows.parquet"
+        with table.open("wb") as rows:
+            write_table(rows, package, answers)
+        csv_to_parquet(table, parquet, SQL_TYPES)
+        with parquet.open("rb") as made:
+            shutil.copyfileobj(made, file)

@@ -60,7 +60,7 @@ def _row(
     deployment = (fieldwork.deployments or {}).get(folder or "", {})
     row = {
         "project_id": deployment.get("project_id", ""),
-        "deployment_id": deployment.get("deploymentID") or folder or photo.folder,
+        "deployment_id": fieldwork.name(photo.folder if folder is None else folder),
         "image_id": photo.file,
         "location": photo.file,
         "timestamp": _local(answer.datetime),
