@@ -10,6 +10,7 @@ The record says what each kill hit.
 import argparse
 import json
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -64,7 +65,9 @@ def command(photos: Path, model: Path, output: Path) -> list[str]:
 
 def run(photos: Path, model: Path, output: Path) -> bytes:
     """Run to the end and return the results."""
-    subprocess.run(command(photos, model, output), check=True, capture_output=True)
+    done = subprocess.run(command(photos, model, output), capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"the run that goes on failed: {done.stderr}")
     return output.read_bytes()
 
 
@@ -96,11 +99,18 @@ def where(output: Path, returncode: int) -> str:
         return "before the journal"
     if any(output.parent.glob(f".{output.name}.*.part")):
         return "the writing"
-    try:
-        with sqlite3.connect(f"file:{journal}?mode=ro", uri=True) as db:
+    with tempfile.TemporaryDirectory() as name:  # a look into it would change the journal itself
+        for path in journal.parent.glob(f"{journal.name}*"):
+            shutil.copy(path, name)
+        db = sqlite3.connect(Path(name) / journal.name)
+        try:
             ((photos,),) = db.execute("SELECT count(*) FROM photo")
             ((answers,),) = db.execute("SELECT count(*) FROM answer")
-    except sqlite3.Error:
+        except sqlite3.Error:
+            return "the beginning of the journal"
+        finally:
+            db.close()
+    if not photos:
         return "the listing"
     return "the answers" if answers < photos else "the bursts"
 
