@@ -97,7 +97,7 @@ def _frames(
     wanted = 0.0
     for number, frame in enumerate(container.decode(video=0)):
         if number >= wanted:
-            wanted += max(step, 1.0)
+            wanted += step
             yield number, fit(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), preprocessing)
 
 

@@ -49,7 +49,7 @@ ANSWERS = [
     answer("oak/2.jpg", 1, burst=BURST, datetime="2024-05-06T07:08:19"),
     answer("oak/person.jpg", 3, datetime="2024-05-07T07:08:09.25"),
     answer("elm/blank.jpg", 5, **TIME),
-    answer("elm/dog.jpg", 2, datetime="2024-05-06T07:08:09-01:00"),
+    answer("elm/dog.jpg", 2, datetime="2024-05-06T05:00:00-01:00"),
     answer('elm/a "b",\nc..d.jpg', 4, **TIME),
     answer("/abs/film.mp4", 1, video=Video(10.0, (0, 10), 10), **TIME),
     answer("top.jpg", 1, **TIME),
@@ -191,7 +191,7 @@ def test_the_camtrap_package_worked_out_by_hand(place, tmp_path):
         "fileName": "1.jpg",
         "fileMediatype": "image/jpeg",
     }
-    assert media["elm/dog.jpg"]["timestamp"] == "2024-05-06T07:08:09-0100"
+    assert media["elm/dog.jpg"]["timestamp"] == "2024-05-06T05:00:00-0100"
     assert media["/abs/film.mp4"]["filePath"] == "file:///abs/film.mp4"
     assert media["/abs/film.mp4"]["fileMediatype"] == "video/mp4"
     odd = media['elm/a "b",\nc..d.jpg']["filePath"]
@@ -234,9 +234,9 @@ def test_a_camtrap_deployment_has_the_place_of_the_package_and_its_radius(place,
     assert oak["coordinateUncertainty"] == "100000"
     assert oak["deploymentStart"] == "2024-05-06T07:08:09+0300"
     assert oak["deploymentEnd"] == "2024-05-07T07:08:09+0300"
-    # 07:08:09 at +03:00 is 04:08:09 UTC, before 07:08:09 at -01:00, which is 08:08:09 UTC.
+    # 07:08:09 at +03:00 is 04:08:09 UTC, before 05:00:00 at -01:00, which is 06:00:00 UTC.
     assert elm["deploymentStart"] == "2024-05-06T07:08:09+0300"
-    assert elm["deploymentEnd"] == "2024-05-06T07:08:09-0100"
+    assert elm["deploymentEnd"] == "2024-05-06T05:00:00-0100"
 
 
 def test_what_camtrap_dp_cannot_hold_is_listed_with_the_reason(place, tmp_path):
