@@ -4,7 +4,6 @@ Verbs import their package when called, so ``homerange --help`` starts without t
 0 done, 1 nothing could be done, 2 wrong use, 3 done with some inputs refused.
 """
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from homerange.import_verbs import import_
 from homerange.place_options import takes_area, takes_place
 from homerange.report_verbs import report
 from homerange.reports import report_unreadable
+from homerange.run_verbs import predict, watch
 from homerange.train_verbs import train
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ def main() -> None:
 main.add_command(import_)
 main.add_command(train)
 main.add_command(report)
+main.add_command(predict)
+main.add_command(watch)
 
 
 @main.command()
@@ -242,52 +244,6 @@ def get(
     print_package(
         specialize(world, place, output, include=include, exclude=exclude, experts=experts)
     )
-
-
-@main.command()
-@click.argument("source", type=FILE)
-@click.option("--model", type=FILE, required=True, help="A package, NAME.homerange.")
-@click.option("-o", "--output", type=FILE, required=True, help="Results, .json or .csv.")
-@click.option(
-    "--format", "format_", type=click.Choice(["megadetector", "csv"]), help="If not by the suffix."
-)
-@click.option("--contact-sheet", type=FILE, metavar="PNG", help="Draw photos with their answers.")
-@click.option("--workers", type=int, help="Threads; all cores otherwise.")
-@click.option("--fresh", is_flag=True, help="Start again; forget answers of earlier runs.")
-def predict(
-    source: Path,
-    model: Path,
-    output: Path,
-    format_: str | None,
-    contact_sheet: Path | None,
-    workers: int | None,
-    fresh: bool,
-) -> None:
-    """Name the species in a folder of photos, one photo, or a .txt or .csv list.
-
-    The same command goes on where an interrupted one stopped.
-
-    \b
-    homerange predict photos/ --model serengeti.homerange -o results.json
-    homerange predict list.csv --model serengeti.homerange -o results.csv --contact-sheet sheet.png
-    """
-    from homerange.run.folder import predict as run
-    from homerange.show import print_summary
-
-    try:
-        summary = run(
-            source,
-            model=model,
-            output=output,
-            format=format_,  # type: ignore[arg-type]  # click.Choice gives a plain str
-            contact_sheet=contact_sheet,
-            workers=workers,
-            fresh=fresh,
-        )
-    except KeyboardInterrupt:
-        raise click.ClickException("stopped; the same command goes on from here") from None
-    print_summary(summary, output)
-    sys.exit(summary.exit_code)
 
 
 if __name__ == "__main__":

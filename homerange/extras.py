@@ -8,6 +8,7 @@ from homerange.errors import ExtraNotInstalled
 __all__ = ["explain", "need"]
 
 EXTRA_OF = {
+    "av": "video",
     "duckdb": "get",
     "onnx": "get",
     "matplotlib": "report",

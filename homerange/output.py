@@ -5,6 +5,7 @@ new file is written beside the old one and renamed over it, which POSIX and Wind
 """
 
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import BinaryIO
 
 from homerange.errors import HomerangeError
 
-__all__ = ["atomic_file", "obstacle", "writing"]
+__all__ = ["atomic_file", "atomic_folder", "obstacle", "writing"]
 
 
 def obstacle(path: Path, *, inputs: Iterable[Path] = ()) -> str | None:
@@ -93,3 +94,44 @@ def atomic_file(path: str | Path) -> Iterator[BinaryIO]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Make a folder that takes the place of ``path`` when the block ends without an error.
+
+    A folder cannot be renamed over one that holds files, so for a moment there is none at
+    ``path``; whoever dies in that moment leaves the old one beside it, as ``.NAME.old``.
+
+    Args:
+        path: The folder to make or replace; the one above it must exist.
+
+    Yields:
+        An empty folder to fill.
+
+    Raises:
+        OSError: If the folder above is missing, full or read-only.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "package"
+        >>> for text in ("old", "new"):
+        ...     with atomic_folder(path) as folder:
+        ...         _ = (folder / "a.txt").write_text(text)
+        >>> (path / "a.txt").read_text(), len(list(path.parent.iterdir()))
+        ('new', 1)
+    """
+    path = Path(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    old = path.with_name(f".{path.name}.old")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    try:
+        yield part
+        shutil.rmtree(old, ignore_errors=True)
+        if path.exists():
+            path.rename(old)
+        part.rename(path)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

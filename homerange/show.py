@@ -126,6 +126,9 @@ def print_summary(summary: "PredictSummary", output: Path) -> None:
         click.echo(f"{summary.repeated:,} photos stood in the list twice and were run once")
     if summary.accuracy:
         click.echo(str(summary.accuracy))
+    if summary.review:
+        click.echo(f"photos to check: {summary.review}")
+    _warn(summary.warnings)
 
 
 def _metrics(metrics: "Metrics") -> list[str]:

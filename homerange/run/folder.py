@@ -1,4 +1,4 @@
-"""Run a place package over a folder, a photo or a list, and write the results.
+"""Run a place package over a folder, a photo, a video or a list, and write the results.
 
 The order of things: everything that can be wrong with the request is refused first; photos are
 answered batch by batch into a journal beside the results (`homerange.run.journal`); at the end the
@@ -11,28 +11,32 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
-from homerange.errors import ConfigError, RunError
-from homerange.output import atomic_file, obstacle
+from homerange.errors import RunError
 from homerange.progress import progress
-from homerange.run.contact_sheet import is_contact_sheet, write_contact_sheet
+from homerange.run.bursts import find_bursts
+from homerange.run.contact_sheet import write_contact_sheet
 from homerange.run.journal import Identity, Journal, Listing, journal_path
-from homerange.run.pipeline import answer_photos
-from homerange.run.results.megadetector import write_megadetector
-from homerange.run.results.table import write_table
+from homerange.run.pipeline import Looking, answer_photos
+from homerange.run.refusals import (
+    check_above_zero,
+    check_format,
+    check_output,
+    check_photos,
+    check_pictures,
+    photos_of,
+)
+from homerange.run.results.fieldwork import Fieldwork, parse_utc_offset, read_deployments
+from homerange.run.results.formats import Format, format_of, write_results
+from homerange.run.review import review_path, write_review
 from homerange.run.session import Session
 from homerange.run.sheet_entries import choose_entries
-from homerange.run.sources import SUFFIXES, Photo, find_photos, source_root
+from homerange.run.sources import source_root
 from homerange.run.summary import Accuracy, PredictSummary, count_answers
+from homerange.run.whereabouts import warnings_of
 from homerange.world.place_package import PlacePackage
 
-__all__ = ["Format", "predict"]
-
-Format = Literal["megadetector", "csv"]
-
-_WRITERS = {"megadetector": write_megadetector, "csv": write_table}
-_FORMAT_OF_SUFFIX: dict[str, Format] = {".json": "megadetector", ".csv": "csv"}
+__all__ = ["cores", "predict", "read_fieldwork", "write_answers"]
 
 
 def predict(
@@ -42,19 +46,30 @@ def predict(
     output: Path,
     format: Format | None = None,
     contact_sheet: Path | None = None,
+    review: int | None = None,
+    fps: float = 1.0,
+    bursts_s: float = 60.0,
+    utc_offset: str | None = None,
+    deployments: Path | None = None,
     batch_size: int = 4,
     workers: int | None = None,
     fresh: bool = False,
 ) -> PredictSummary:
-    """Answer every photo of a source and write the results.
+    """Answer every photo and video of a source and write the results.
 
     Args:
-        source: A folder, a photo, or a list of photos (see `homerange.run.sources`).
+        source: A folder, a photo or video, or a list of them (see `homerange.run.sources`).
         model: A place package, ``NAME.homerange``.
         output: The results. Beside it stays a journal, ``OUTPUT.journal``, from which the same
             command goes on.
-        format: Of the results; None goes by the suffix of ``output``, ``.json`` or ``.csv``.
+        format: Of the results; None goes by the suffix of ``output``.
         contact_sheet: A ``.png`` to draw some of the photos with their answers on.
+        review: Write a page of so many least sure photos beside the results, for people to check.
+        fps: Frames a second of a video that are looked at.
+        bursts_s: Photos of one folder within so many seconds get one answer together, besides
+            their own; 0 for none.
+        utc_offset: How far camera clocks that do not say it are ahead of UTC, ``+03:00``.
+        deployments: A table of the cameras (see `homerange.run.results.fieldwork`).
         batch_size: Photos per call of the model. Larger batches take more memory and, where they
             outgrow the processor's cache, more time.
         workers: Threads that decode photos, and threads of the model; None takes every core.
@@ -66,25 +81,36 @@ def predict(
     Raises:
         RunError: If the run cannot start or the results cannot be written.
         PackageError: If the package is missing, broken or of another version.
-        ConfigError: If ``batch_size`` or ``workers`` is below 1.
+        ConfigError: If a number is too small, or ``utc_offset`` is none.
+        ExtraNotInstalled: If the format needs a package that is absent.
     """
     start = time.monotonic()
     root = source_root(source)
-    write = _WRITERS[format or _format_of(output)]
-    _check_counts(batch_size=batch_size, workers=workers)
-    _check_files(source, model, output, contact_sheet, fresh=fresh)
-    workers = workers or _cores()
-    session = Session.open(model, threads=workers)
+    format = format or format_of(output)
+    page = review_path(output) if review is not None else None
+    check_above_zero(batch_size=batch_size, workers=workers, fps=fps, review=review)
+    fieldwork = read_fieldwork(utc_offset, deployments)
+    check_format(format, output, fieldwork)
+    check_output(output, format, source, model, fresh=fresh)
+    check_pictures(contact_sheet, page)
+    check_photos(source, contact_sheet)
+    looking = Looking(batch_size=batch_size, workers=workers or cores(), fps=fps)
+    session = Session.open(model, threads=looking.workers)
     package = session.package
-    identity = Identity(package.sha256, package.name, str(root))
+    identity = Identity(package.sha256, package.name, str(root), fps)
     with Journal.open(journal_path(output), identity, fresh=fresh) as journal:
-        listing = journal.set_photos(_photos(source, contact_sheet))
-        _answer_all(journal, session, listing, batch_size=batch_size, workers=workers)
-        with _written(output), atomic_file(output) as file:
-            write(file, package, journal.answers())
+        photos = photos_of(source, sheet=contact_sheet)
+        listing = journal.set_photos(photos, by_name=source.is_dir())
+        with progress("predict", listing.photos, unit="photos", done=listing.answered) as step:
+            answer_photos(journal, session, looking, step)
+        write_answers(journal, package, output, format, fieldwork, bursts_s=bursts_s)
         failures, labels, accuracy = count_answers(journal.answers(), package)
         if contact_sheet is not None:
             _draw(contact_sheet, journal, package, listing, accuracy)
+        if page is not None:
+            with _written(page):
+                write_review(page, journal.answers(), package, count=review or 0)
+        warnings = warnings_of(journal.far(), package.name)
     return PredictSummary(
         photos=listing.photos,
         failures=failures,
@@ -93,83 +119,42 @@ def predict(
         seconds=time.monotonic() - start,
         labels=labels,
         accuracy=accuracy,
+        warnings=warnings,
+        review=page,
     )
 
 
-def _format_of(output: Path) -> Format:
-    if output.suffix.lower() not in _FORMAT_OF_SUFFIX:
-        raise RunError(
-            f"{output}: its name does not tell the format; expected .json (MegaDetector) or .csv, "
-            "or choose with --format"
-        )
-    return _FORMAT_OF_SUFFIX[output.suffix.lower()]
+def read_fieldwork(utc_offset: str | None, deployments: Path | None) -> Fieldwork:
+    """Read what the user says about clocks and cameras.
+
+    Raises:
+        ConfigError: If ``utc_offset`` is none.
+        RunError: If the table of deployments cannot be used.
+    """
+    return Fieldwork(
+        utc_offset=None if utc_offset is None else parse_utc_offset(utc_offset),
+        deployments=None if deployments is None else read_deployments(deployments),
+    )
 
 
-def _check_counts(**counts: int | None) -> None:
-    for name, count in counts.items():
-        if count is not None and count < 1:
-            raise ConfigError(f"{name} is {count}; expected at least 1")
-
-
-def _check_files(
-    source: Path, model: Path, output: Path, sheet: Path | None, *, fresh: bool
+def write_answers(
+    journal: Journal,
+    package: PlacePackage,
+    output: Path,
+    format: Format,
+    fieldwork: Fieldwork,
+    *,
+    bursts_s: float,
 ) -> None:
-    _check_output(output, source, model, fresh=fresh)
-    if sheet is not None:
-        _check_sheet(sheet)
-    if next(_photos(source, sheet), None) is None:
-        raise RunError(
-            f"{source}: holds no photos; expected files that end in {', '.join(sorted(SUFFIXES))}"
-        )
+    """Find the bursts and write the results, both without holding all photos.
 
-
-def _check_output(output: Path, source: Path, model: Path, *, fresh: bool) -> None:
-    _check_place(output)
-    for name, path in (("source", source), ("model", model)):
-        if output.resolve() == path.resolve():
-            raise RunError(f"{output}: is the {name} itself. Choose another output")
-    if output.exists() and not journal_path(output).exists() and not fresh:
-        raise RunError(
-            f"{output}: exists, and {journal_path(output).name} is not beside it, so it may be "
-            "something else. Choose another output, or overwrite it with --fresh"
-        )
-
-
-def _check_sheet(sheet: Path) -> None:
-    _check_place(sheet)
-    if sheet.suffix.lower() != ".png":
-        raise RunError(f"{sheet}: a contact sheet is a PNG; expected a name that ends in .png")
-    if sheet.exists() and not is_contact_sheet(sheet):
-        raise RunError(
-            f"{sheet}: exists and is no contact sheet of homerange, so it is left alone. "
-            "Choose another name"
-        )
-
-
-def _check_place(path: Path) -> None:
-    folder = path.parent
-    if not folder.is_dir():
-        raise RunError(f"{path}: there is no folder {folder}. Make it, or choose another output")
-    if found := obstacle(path):
-        raise RunError(f"{path}: {found}")
-
-
-def _photos(source: Path, sheet: Path | None) -> Iterator[Photo]:
-    """Find the photos, but not the sheet that an earlier run drew among them."""
-    for photo in find_photos(source):
-        if (
-            sheet is None
-            or photo.path.name != sheet.name
-            or photo.path.resolve() != sheet.resolve()
-        ):
-            yield photo
-
-
-def _answer_all(
-    journal: Journal, session: Session, listing: Listing, *, batch_size: int, workers: int
-) -> None:
-    with progress("predict", listing.photos, unit="photos", done=listing.answered) as step:
-        answer_photos(journal, session, batch_size=batch_size, workers=workers, step=step)
+    Raises:
+        RunError: If the results cannot be written.
+    """
+    bursts = find_bursts(journal, package.labels, within_s=bursts_s) if bursts_s > 0 else ()
+    journal.set_bursts(bursts)
+    with _written(output):
+        write_results(format, output, package, journal.answers(), fieldwork)
 
 
 def _draw(
@@ -196,7 +181,7 @@ def _written(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _cores() -> int:
+def cores() -> int:
     """Return the cores that this process may use, which a container or ``taskset`` may limit."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -4,9 +4,10 @@ A run that stops, for whatever reason, loses at most the batches that it was wor
 command goes on from there. The results are written from the journal, photo by photo, so neither
 the run nor its end needs memory for all photos.
 
-A journal belongs to one package and one source; with another it refuses to go on. It keeps the
-size and the time of change of every photo, so a photo that was replaced is looked at again. It
-keeps no failure from one run to the next: a card that was pulled out may be back.
+A journal belongs to one package, one source and one rate of video frames; with another it refuses
+to go on. It keeps the size and the time of change of every photo, so a photo that was replaced is
+looked at again. It keeps no failure from one run to the next: a card that was pulled out may be
+back.
 """
 
 import json
@@ -14,41 +15,62 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from homerange.errors import RunError
+from homerange.run.answers import Answer, Burst, answer_of, photo_of, row_of, row_of_answer
 from homerange.run.sources import Fingerprint, Photo, fingerprint
 
-__all__ = ["JOURNAL_VERSION", "Answer", "Identity", "Journal", "Listing", "journal_path"]
+__all__ = ["JOURNAL_VERSION", "Identity", "Journal", "Listing", "journal_path"]
 
-JOURNAL_VERSION = 1
+JOURNAL_VERSION = 2
 _APPLICATION_ID = 0x484F4D45  # "HOME", in the header of the file
 _SCHEMA = f"""
 BEGIN EXCLUSIVE;
-CREATE TABLE identity (package_sha256 TEXT, package_name TEXT, source TEXT);
+CREATE TABLE identity (package_sha256 TEXT, package_name TEXT, source TEXT, fps REAL);
 CREATE TABLE photo (
-    seq INTEGER PRIMARY KEY, file TEXT UNIQUE NOT NULL, path BLOB NOT NULL, truth TEXT, problem TEXT
+    seq INTEGER PRIMARY KEY, file TEXT UNIQUE NOT NULL, path BLOB NOT NULL, truth TEXT,
+    problem TEXT, given TEXT
 );
 CREATE TABLE answer (
     file TEXT PRIMARY KEY, size_bytes INTEGER, mtime_ns INTEGER,
-    datetime TEXT, failure TEXT, top TEXT NOT NULL, blank REAL
+    datetime TEXT, failure TEXT, top TEXT NOT NULL, blank REAL,
+    outside INTEGER, video TEXT, scores BLOB
 ) WITHOUT ROWID;
+CREATE TABLE burst (
+    key TEXT PRIMARY KEY, photos INTEGER, first_time TEXT, last_time TEXT, top TEXT
+) WITHOUT ROWID;
+CREATE TABLE in_burst (file TEXT PRIMARY KEY, key TEXT) WITHOUT ROWID;
 PRAGMA application_id = {_APPLICATION_ID};
 PRAGMA user_version = {JOURNAL_VERSION};
 COMMIT;
 """
 
 
+_LISTED = """
+CREATE TEMP TABLE listed (file TEXT, path BLOB, truth TEXT, problem TEXT, given TEXT)
+"""
 _NEXT_PHOTOS = """
-SELECT seq, file, path, truth, problem, top FROM photo LEFT JOIN answer USING (file)
+SELECT seq, file, path, truth, problem, given, top FROM photo LEFT JOIN answer USING (file)
 WHERE seq > ? ORDER BY seq LIMIT ?
 """
 _ANSWERS = """
-SELECT file, path, truth, problem, size_bytes, mtime_ns, datetime, failure, top, blank
-FROM photo JOIN answer USING (file) ORDER BY seq
+SELECT file, path, truth, problem, given, size_bytes, mtime_ns, datetime, failure, answer.top,
+    blank, outside, video, key, photos, first_time, last_time, burst.top
+FROM photo JOIN answer USING (file) LEFT JOIN in_burst USING (file) LEFT JOIN burst USING (key)
+ORDER BY seq
+"""
+_TIMED = """
+SELECT file, datetime FROM photo JOIN answer USING (file)
+WHERE datetime IS NOT NULL AND scores IS NOT NULL
+ORDER BY rtrim(file, replace(file, '/', '')), datetime, file
+"""  # rtrim: the folder of the file, up to its last slash
+_FAR = """
+SELECT rtrim(rtrim(file, replace(file, '/', '')), '/') AS folder, max(outside), count(*)
+FROM photo JOIN answer USING (file) WHERE outside > 0 GROUP BY folder ORDER BY folder
 """
 
 
@@ -60,6 +82,8 @@ class Identity:
     package_name: str
     source: str
     """Absolute path of the folder, photo or list."""
+    fps: float = 1.0
+    """Frames a second that are looked at in videos."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,22 +95,6 @@ class Listing:
     """Photos that were left out because an earlier one has the same name."""
     answered: int
     """Photos that an earlier run answered."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a run found out about one photo."""
-
-    file: str
-    fingerprint: Fingerprint = (None, None)
-    datetime: str | None = None
-    """When it was taken, as the camera wrote it."""
-    failure: str | None = None
-    """Why there is no answer; None where there is one."""
-    top: tuple[tuple[int, float], ...] = ()
-    """The best classes, best first: index of the label, probability."""
-    blank: float | None = None
-    """Probability of ``blank``; None where the model has no such label."""
 
 
 def journal_path(output: Path) -> Path:
@@ -147,10 +155,14 @@ class Journal:
         """Close the file; every answer that was added is safe."""
         self._db.close()
 
-    def set_photos(self, photos: Iterable[Photo]) -> Listing:
+    def set_photos(self, photos: Iterable[Photo], *, by_name: bool = False) -> Listing:
         """Set which photos this run is about; forget failures, and answers to changed photos.
 
         Of photos with the same name only the first counts.
+
+        Args:
+            photos: The photos, taken one by one.
+            by_name: Put them in the order of their names; else they keep their order.
         """
         given = 0
 
@@ -159,19 +171,58 @@ class Journal:
             nonlocal given
             for photo in photos:
                 given += 1
-                yield photo.file, os.fsencode(photo.path), photo.truth, photo.problem
+                yield row_of(photo)
 
+        order = "file, rowid" if by_name else "rowid"
+        self.forget_failures()
         with self._transaction():
-            self._db.execute("DELETE FROM answer WHERE failure IS NOT NULL")
             self._db.execute("DELETE FROM photo")
-            self._db.executemany(
-                "INSERT OR IGNORE INTO photo (file, path, truth, problem) VALUES (?, ?, ?, ?)",
-                rows(),
+            self._db.execute(_LISTED)  # SQLite sorts on disk, so memory is the same for any number
+            self._db.executemany("INSERT INTO listed VALUES (?, ?, ?, ?, ?)", rows())
+            self._db.execute(
+                "INSERT OR IGNORE INTO photo (file, path, truth, problem, given) "
+                f"SELECT * FROM listed ORDER BY {order}"
             )
-            changed = [(p.file,) for p, a in self.answers() if fingerprint(p.path) != a.fingerprint]
-            self._db.executemany("DELETE FROM answer WHERE file = ?", changed)
+            self._db.execute("DROP TABLE listed")
+            self._forget_changed()
         ((kept,),) = self._db.execute("SELECT count(*) FROM photo")
         return Listing(photos=kept, repeated=given - kept, answered=self.answered())
+
+    def forget_failures(self) -> None:
+        """Look again at what could not be read: a card that was pulled out may be back."""
+        with self._transaction():
+            self._db.execute("DELETE FROM answer WHERE failure IS NOT NULL")
+
+    def add_photo(self, photo: Photo) -> None:
+        """Add a photo to this run, behind all others; forget its answer if it changed."""
+        with self._transaction():
+            self._db.execute(
+                "INSERT OR IGNORE INTO photo (file, path, truth, problem, given) "
+                "VALUES (?, ?, ?, ?, ?)",
+                row_of(photo),
+            )
+            self._db.execute("DELETE FROM answer WHERE file = ?", (photo.file,))
+
+    def knows(self, photo: Photo, now: Fingerprint) -> bool:
+        """Whether there is an answer, or a failure, for a photo as it is now."""
+        row = self._db.execute(
+            "SELECT size_bytes, mtime_ns FROM answer WHERE file = ?", (photo.file,)
+        ).fetchone()
+        return row is not None and tuple(row) == now
+
+    def _forget_changed(self) -> None:
+        self._db.execute("CREATE TEMP TABLE changed (file TEXT)")
+        rows = self._db.execute(
+            "SELECT file, path, size_bytes, mtime_ns FROM photo JOIN answer USING (file)"
+        )
+        changed = (
+            (file,)
+            for file, path, *before in rows
+            if fingerprint(Path(os.fsdecode(path))) != tuple(before)
+        )
+        self._db.executemany("INSERT INTO changed VALUES (?)", changed)
+        self._db.execute("DELETE FROM answer WHERE file IN (SELECT file FROM changed)")
+        self._db.execute("DROP TABLE changed")
 
     def answered(self) -> int:
         """Count the photos of this run that have an answer."""
@@ -188,23 +239,49 @@ class Journal:
         seq = 0
         while rows := self._db.execute(_NEXT_PHOTOS, (seq, size)).fetchall():
             seq = rows[-1][0]
-            if batch := [_photo(row[1:5]) for row in rows if row[5] is None]:
+            if batch := [photo_of(row[1:6]) for row in rows if row[6] is None]:
                 yield batch
 
     def add(self, answers: Sequence[Answer]) -> None:
         """Remember answers: once this returns, a kill does not lose them."""
-        rows = [
-            (a.file, *a.fingerprint, a.datetime, a.failure, json.dumps(a.top), a.blank)
-            for a in answers
-        ]
+        places = ", ".join("?" * 10)
         with self._transaction():
-            self._db.executemany("INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            self._db.executemany(
+                f"INSERT OR REPLACE INTO answer VALUES ({places})", map(row_of_answer, answers)
+            )
 
     def answers(self) -> Iterator[tuple[Photo, Answer]]:
         """Give every photo of this run with its answer, in order, one by one."""
         for row in self._db.execute(_ANSWERS):
-            top = tuple((index, probability) for index, probability in json.loads(row[8]))
-            yield _photo(row[:4]), Answer(row[0], row[4:6], row[6], row[7], top, row[9])
+            yield photo_of(row[:5]), answer_of(row)
+
+    def timed(self) -> Iterator[tuple[str, str]]:
+        """Give name and time of every photo with scores.
+
+        They come folder by folder, within a folder in the order of time.
+        """
+        yield from self._db.execute(_TIMED)
+
+    def scores(self, file: str) -> bytes:
+        """Give the scores of a photo that `timed` named."""
+        ((scores,),) = self._db.execute("SELECT scores FROM answer WHERE file = ?", (file,))
+        return bytes(scores)
+
+    def set_bursts(self, bursts: Iterable[tuple[Burst, Sequence[str]]]) -> None:
+        """Remember the bursts of this run and the names of their photos, instead of older ones."""
+        with self._transaction():
+            self._db.execute("DELETE FROM burst")
+            self._db.execute("DELETE FROM in_burst")
+            for burst, files in bursts:
+                values = (*astuple(burst)[:4], json.dumps(burst.top))
+                self._db.execute("INSERT INTO burst VALUES (?, ?, ?, ?, ?)", values)
+                self._db.executemany(
+                    "INSERT INTO in_burst VALUES (?, ?)", ((file, burst.key) for file in files)
+                )
+
+    def far(self) -> Iterator[tuple[str, int, int]]:
+        """Give the folders with photos taken outside the place: name, largest band, photos."""
+        yield from self._db.execute(_FAR)
 
     def _begin(self, identity: Identity) -> None:
         # One run at a time. Without shared memory, so that it works on network drives too.
@@ -228,8 +305,7 @@ class Journal:
     def _check_identity(self, new: Identity) -> None:
         row = self._db.execute("SELECT * FROM identity").fetchone()
         if row is None:
-            values = (new.package_sha256, new.package_name, new.source)
-            self._db.execute("INSERT INTO identity VALUES (?, ?, ?)", values)
+            self._db.execute("INSERT INTO identity VALUES (?, ?, ?, ?)", astuple(new))
             return
         old = Identity(*row)
         if old.package_sha256 != new.package_sha256:
@@ -241,6 +317,11 @@ class Journal:
             raise RunError(
                 f"{self._path}: belongs to a run over {old.source}, and this is one over "
                 f"{new.source}. {_WAYS_OUT}"
+            )
+        if old.fps != new.fps:
+            raise RunError(
+                f"{self._path}: belongs to a run that looked at {old.fps:g} frames a second of "
+                f"videos, and this is one with {new.fps:g}. {_WAYS_OUT}"
             )
 
     @contextmanager
@@ -290,15 +371,6 @@ def _explained(path: Path) -> Iterator[None]:
         ) from error
     except sqlite3.DatabaseError as error:
         raise RunError(f"{path}: the journal is damaged ({error}). {_WAYS_OUT}") from error
-
-
-def _photo(row: Sequence[object]) -> Photo:
-    file, path, truth, problem = row
-    assert isinstance(file, str)
-    assert isinstance(path, bytes)
-    assert truth is None or isinstance(truth, str)
-    assert problem is None or isinstance(problem, str)
-    return Photo(file, Path(os.fsdecode(path)), truth, problem)
 
 
 def _named(identity: Identity) -> str:

@@ -2,7 +2,8 @@
 
 Decoding releases Python's lock, so threads are enough. Only a few batches are ever decoded ahead,
 so memory does not grow with the number of photos. A photo that cannot be decoded, for whatever
-reason, is an answer with a failure.
+reason, is an answer with a failure. A video is looked at by itself, frame by frame
+(`homerange.run.video`).
 
 Axes used in this file:
     B  photos of a batch that could be read      C  classes
@@ -10,9 +11,9 @@ Axes used in this file:
 """
 
 from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from threading import Lock
 
 import numpy as np
@@ -21,50 +22,88 @@ from numpy.typing import NDArray
 from homerange.data.exif import read_exif
 from homerange.data.images import Preprocessing, prepare
 from homerange.progress import Step
-from homerange.run.journal import Answer, Journal
+from homerange.run.answers import Answer, reason_of
+from homerange.run.journal import Journal
+from homerange.run.pooling import to_scores
+from homerange.run.ranking import ranked
 from homerange.run.session import Session
-from homerange.run.sources import Photo, fingerprint
+from homerange.run.sources import Photo, fingerprint, is_video
+from homerange.run.video import answer_video
+from homerange.run.whereabouts import Whereabouts
 
-__all__ = ["answer_photos", "decode_photo", "ranked"]
-
-TOP = 5
-"""Classes kept per photo."""
+__all__ = ["Looking", "Tell", "answer_photos", "decode_photo"]
 
 _exif_lock = Lock()
 
 _Decoded = tuple[Answer, NDArray[np.uint8] | None]
 """An answer still without classes, and the pixels; None where the photo cannot be read."""
 
+_Batch = list[tuple[Photo, Future[_Decoded] | None]]
+"""Photos that are being decoded, and videos, which wait for their turn."""
+
+Tell = Callable[[Sequence[Photo], Sequence[Answer]], None]
+"""Gets the photos and the answers of a batch, in any order, once they are kept."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Looking:
+    """How photos and videos are looked at."""
+
+    batch_size: int = 4
+    """Photos per call of the model."""
+    workers: int = 1
+    """Threads that decode."""
+    fps: float = 1.0
+    """Frames a second of a video that are looked at."""
+
 
 def answer_photos(
-    journal: Journal, session: Session, *, batch_size: int, workers: int, step: Step
+    journal: Journal,
+    session: Session,
+    looking: Looking,
+    step: Step,
+    *,
+    batches: Iterable[list[Photo]] | None = None,
+    tell: Tell | None = None,
 ) -> None:
-    """Answer every photo that the journal has no answer for.
+    """Answer photos, batch by batch.
 
     Args:
         journal: Knows the photos; gets the answers, batch by batch.
         session: The model.
-        batch_size: Photos per call of the model.
-        workers: Threads that decode.
+        looking: Batches, threads and frames.
         step: Called with the number of photos of each batch that was answered.
+        batches: The photos; None for all that the journal has no answer for.
+        tell: Called with the photos and answers of each batch that the journal has kept.
     """
-    waiting: deque[list[Future[_Decoded]]] = deque()
+    run = _Run(journal, session, looking, step, tell)
+    whereabouts = Whereabouts(session.package)
+    preprocessing = session.package.preprocessing
+    waiting: deque[_Batch] = deque()
+    workers, batch_size = looking.workers, looking.batch_size
     batches_ahead = max(4, -(-2 * workers // batch_size))  # every worker has a photo and a next
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
+
+    def begin(photo: Photo) -> Future[_Decoded] | None:
+        """Decode a photo in the background; a video waits for its turn."""
+        if is_video(photo.path) and photo.problem is None:
+            return None
+        return pool.submit(decode_photo, photo, preprocessing, whereabouts)
+
     try:
-        for batch in journal.pending(batch_size):
-            waiting.append(
-                [pool.submit(decode_photo, p, session.package.preprocessing) for p in batch]
-            )
+        for batch in journal.pending(batch_size) if batches is None else batches:
+            waiting.append([(photo, begin(photo)) for photo in batch])
             if len(waiting) > batches_ahead:
-                _finish(waiting.popleft(), journal, session, step)
+                run.finish(waiting.popleft())
         while waiting:
-            _finish(waiting.popleft(), journal, session, step)
+            run.finish(waiting.popleft())
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def decode_photo(photo: Photo, preprocessing: Preprocessing) -> _Decoded:
+def decode_photo(
+    photo: Photo, preprocessing: Preprocessing, whereabouts: Whereabouts | None = None
+) -> _Decoded:
     """Read one photo; never raises, because one bad photo must not end a run."""
     answer = Answer(photo.file, fingerprint(photo.path))
     if photo.problem is not None:
@@ -74,41 +113,59 @@ def decode_photo(photo: Photo, preprocessing: Preprocessing) -> _Decoded:
         with _exif_lock:  # reading EXIF changes the warning filters, which belong to the process
             facts = read_exif(photo.path)
     except Exception as error:  # a list may hold names, and a card files, that nobody foresaw
-        return replace(answer, failure=_reason(error, photo.path)), None
-    return replace(answer, datetime=facts.datetime), rgb_HW3
+        return replace(answer, failure=reason_of(error, photo.path)), None
+    latlon = facts.latitude_deg, facts.longitude_deg
+    if None in latlon:
+        given = dict(photo.given)
+        latlon = _degrees(given.get("latitude")), _degrees(given.get("longitude"))
+    outside = whereabouts.outside(*latlon) if whereabouts else None
+    return replace(answer, datetime=facts.datetime, outside=outside), rgb_HW3
 
 
-def _reason(error: Exception, path: Path) -> str:
-    """Say why without the path, which the results have already and may not be ours to publish."""
-    text = str(error).removeprefix(f"{path}: ") or type(error).__name__
-    return text.encode("utf-8", "backslashreplace").decode()
+def _degrees(value: str | float | None) -> float | None:
+    return None if isinstance(value, str) or value is None else float(value)
 
 
-def _finish(batch: list[Future[_Decoded]], journal: Journal, session: Session, step: Step) -> None:
-    decoded = [future.result() for future in batch]
-    answers = [answer for answer, rgb_HW3 in decoded if rgb_HW3 is None]
-    readable = [(answer, rgb_HW3) for answer, rgb_HW3 in decoded if rgb_HW3 is not None]
-    if readable:
-        probability_BC = session.probabilities(np.stack([rgb_HW3 for _, rgb_HW3 in readable]))
-        for (answer, _), probability_C in zip(readable, probability_BC, strict=True):
-            answers.append(ranked(answer, probability_C, session.package.labels))
-    journal.add(answers)
-    step(len(answers))
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What answers need, and where they go."""
+
+    journal: Journal
+    session: Session
+    looking: Looking
+    step: Step
+    tell: Tell | None
+
+    def finish(self, batch: _Batch) -> None:
+        """Answer one batch and keep the answers."""
+        decoded = [future.result() for _, future in batch if future is not None]
+        answers = [answer for answer, rgb_HW3 in decoded if rgb_HW3 is None]
+        answers += self._photos([(a, rgb_HW3) for a, rgb_HW3 in decoded if rgb_HW3 is not None])
+        fps, size = self.looking.fps, self.looking.batch_size
+        for photo, future in batch:
+            if future is None:
+                answers.append(answer_video(photo, self.session, fps=fps, batch_size=size))
+        self.journal.add(answers)
+        self.step(len(answers))
+        if self.tell is not None:
+            self.tell([photo for photo, _ in batch], answers)
+
+    def _photos(self, readable: Sequence[tuple[Answer, NDArray[np.uint8]]]) -> list[Answer]:
+        if not readable:
+            return []
+        probability_BC = self.session.probabilities(np.stack([rgb_HW3 for _, rgb_HW3 in readable]))
+        labels = self.session.package.labels
+        return [
+            _answered(answer, probability_C, labels)
+            for (answer, _), probability_C in zip(readable, probability_BC, strict=True)
+        ]
 
 
-def ranked(answer: Answer, probability_C: NDArray[np.float32], labels: tuple[str, ...]) -> Answer:
-    """Return the answer with its best classes, best first; a tie goes to the lower index.
-
-    Example:
-        >>> ranked(Answer("a.jpg"), np.array([0.25, 0.75], np.float32), ("lion", "blank")).top
-        ((1, 0.75), (0, 0.25))
-    """
-    if not np.isfinite(probability_C).all():
-        return replace(answer, failure="the model gave no finite answer")
-    order = np.argsort(-probability_C, kind="stable")[:TOP].tolist()
-    blank = probability_C[labels.index("blank")] if "blank" in labels else None
-    return replace(
-        answer,
-        top=tuple((index, round(float(probability_C[index]), 6)) for index in order),
-        blank=None if blank is None else round(float(blank), 6),
-    )
+def _answered(
+    answer: Answer, probability_C: NDArray[np.float32], labels: tuple[str, ...]
+) -> Answer:
+    """Rank the classes, and keep all probabilities of a photo that may belong to a burst."""
+    answer = ranked(answer, probability_C, labels)
+    if answer.datetime is None or "T" not in answer.datetime or answer.failure is not None:
+        return answer
+    return replace(answer, scores=to_scores(probability_C))

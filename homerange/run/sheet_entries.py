@@ -8,8 +8,8 @@ that a sheet is not one burst of one camera. People are not shown: neither photo
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from homerange.run.answers import Answer
 from homerange.run.contact_sheet import SheetEntry
-from homerange.run.journal import Answer
 from homerange.run.sources import Photo
 from homerange.run.summary import is_right
 from homerange.world.place_package import PlacePackage
@@ -45,7 +45,7 @@ def _shown(
     answers: Iterable[tuple[Photo, Answer]], package: PlacePackage
 ) -> Iterator[tuple[Photo, Answer, int]]:
     for photo, answer in answers:
-        if answer.failure is None and photo.truth != "person":
+        if answer.failure is None and answer.video is None and photo.truth != "person":
             index = answer.top[0][0]
             if package.labels[index] != "person":
                 yield photo, answer, index

@@ -1,27 +1,40 @@
-"""What to run on: a folder, one photo, or a list of photos.
+"""What to run on: a folder, one photo or video, or a list of them.
 
-A list is a ``.txt`` with one path per line, or a ``.csv`` with a column ``file`` (or ``path`` or
-``filepath``) and optionally ``species``: the true answer, used for nothing but reporting. Paths in
-a list are relative to the list.
+A list is a ``.txt`` with one path per line, a ``.csv`` with a column ``file`` (or ``path`` or
+``filepath``) and optionally ``species``: the true answer, used for nothing but reporting, or a
+``.json`` of instances as SpeciesNet takes them (`homerange.run.instances`). Paths in a list are
+relative to the list.
 
-Photos are found one by one, never all at once, so a source of a million photos costs no memory.
-A folder is walked in the order of its sorted paths. What cannot be walked or named is a photo with
-a `problem`: a line in the results, not the end of the run.
+Photos are found one by one, never all at once, so a source of a million photos costs no memory, not
+even where all of them lie in one folder: a folder is walked in the order in which the disk gives
+it, and the journal sorts. What cannot be walked or named is a photo with a `problem`: a line in the
+results, not the end of the run.
 """
 
 import csv
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from homerange.data.names import class_key
 from homerange.errors import RunError
+from homerange.run.instances import Given, read_instances
 
-__all__ = ["SUFFIXES", "Fingerprint", "Photo", "find_photos", "fingerprint", "source_root"]
+__all__ = [
+    "SUFFIXES",
+    "VIDEO_SUFFIXES",
+    "Fingerprint",
+    "Photo",
+    "find_photos",
+    "fingerprint",
+    "is_video",
+    "source_root",
+]
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp"})
-LISTS = frozenset({".txt", ".csv"})
+VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".m4v", ".mts"})
+SUFFIXES = VIDEO_SUFFIXES | {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp"}
+LISTS = frozenset({".txt", ".csv", ".json"})
 FILE_COLUMNS = ("file", "path", "filepath")
 # Thumbnails of Synology, and what macOS puts into zips. Both repeat every photo.
 _SKIPPED_FOLDERS = frozenset({"@eaDir", "__MACOSX"})
@@ -33,7 +46,7 @@ Fingerprint = tuple[int | None, int | None]
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """One photo to run on."""
+    """One photo, or one video, to run on."""
 
     file: str
     """Its name in the results: relative to the folder, or as the list has it, always with ``/``."""
@@ -43,6 +56,23 @@ class Photo:
     """The class key of its true species or outcome, where the list knows it."""
     problem: str | None = None
     """Why there is nothing to open; None for every ordinary photo."""
+    given: Given = ()
+    """What instances say about it: ``country``, ``latitude`` ...; handed on to the results."""
+
+    @property
+    def folder(self) -> str:
+        """The camera folder it lies in, as the results name it; empty at the top.
+
+        Example:
+            >>> Photo("oak/100MEDIA/1.jpg", Path("/photos/oak/100MEDIA/1.jpg")).folder
+            'oak/100MEDIA'
+        """
+        return self.file.rpartition("/")[0]
+
+
+def is_video(path: Path) -> bool:
+    """Whether a file is looked at frame by frame, going by its name."""
+    return path.suffix.lower() in VIDEO_SUFFIXES
 
 
 def fingerprint(path: Path) -> Fingerprint:
@@ -69,8 +99,8 @@ def source_root(source: Path) -> Path:
         raise RunError(f"{source}: no such file or folder; expected photos to run on")
     if not source.is_dir() and source.suffix.lower() not in SUFFIXES | LISTS:
         raise RunError(
-            f"{source}: not a kind of file that can be run on; expected a folder, a photo "
-            f"({_list(SUFFIXES)}) or a list of photos ({_list(LISTS)})"
+            f"{source}: not a kind of file that can be run on; expected a folder, a photo or video "
+            f"({_list(SUFFIXES)}) or a list of them ({_list(LISTS)})"
         )
     return source.resolve()
 
@@ -79,11 +109,11 @@ def find_photos(source: Path) -> Iterator[Photo]:
     """Find the photos of a source, one by one.
 
     Args:
-        source: A folder (walked with its subfolders), a photo, or a list of photos.
+        source: A folder (walked with its subfolders), a photo or video, or a list of them.
 
     Yields:
-        Each photo: those of a folder sorted by name, those of a list in its order. Hidden files
-        and the thumbnails that network drives and zips add are skipped.
+        Each photo: those of a folder as the disk has them, those of a list in its order. Hidden
+        files and the thumbnails that network drives and zips add are skipped.
 
     Raises:
         RunError: If there is no such source, or its list cannot be read.
@@ -96,29 +126,41 @@ def find_photos(source: Path) -> Iterator[Photo]:
         yield Photo(_text(source.name), source)
     elif suffix == ".txt":
         yield from _text_list(source)
+    elif suffix == ".json":
+        for name, given in read_instances(source):
+            yield replace(_listed(source, name), given=given)
     else:
         yield from _table(source)
 
 
 def _walk(folder: Path, prefix: str, above: tuple[Path, ...]) -> Iterator[Photo]:
-    """Walk in the order of the whole paths: a folder sorts as its name with a ``/``."""
+    """Give the photos of a folder, then those of the folders in it."""
+    folders: list[str] = []
     try:
         with os.scandir(folder) as entries:
-            kept = [(entry.name + "/" * entry.is_dir(), entry.is_dir()) for entry in entries]
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                path = folder / entry.name
+                if _is_folder(entry):
+                    folders.append(entry.name)
+                elif path.suffix.lower() in SUFFIXES:
+                    yield Photo(prefix + _text(entry.name), path)
     except OSError as error:
         reason = f"this folder cannot be opened ({error.strerror})"
         yield Photo(prefix or ".", folder, problem=reason)
-        return
-    for name, is_folder in sorted(kept):
+    for name in sorted(folders):
         path = folder / name
-        if name.startswith("."):
-            continue
-        if is_folder:
-            real = path.resolve()
-            if path.name not in _SKIPPED_FOLDERS and real not in above:  # a link may climb
-                yield from _walk(path, prefix + _text(name), (*above, real))
-        elif path.suffix.lower() in SUFFIXES:
-            yield Photo(prefix + _text(name), path)
+        real = path.resolve()
+        if name not in _SKIPPED_FOLDERS and real not in above:  # a link may climb
+            yield from _walk(path, f"{prefix}{_text(name)}/", (*above, real))
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself: opening it will say so
+        return False
 
 
 def _text_list(source: Path) -> Iterator[Photo]:
@@ -173,7 +215,11 @@ def _lines(source: Path) -> Iterator[str]:
 
 def _listed(source: Path, name: str, truth: str | None = None) -> Photo:
     name = name.replace("\\", "/")
-    return Photo(_text(name), source.parent / name, truth)
+    try:
+        return Photo(_text(name), source.parent / name, truth)
+    except UnicodeEncodeError:
+        shown = name.encode("utf-8", "backslashreplace").decode()
+        return Photo(shown, source, truth, "no file can have this name")
 
 
 def _text(name: str) -> str:

@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from homerange.data.metrics import chance, wilson_interval
 from homerange.data.names import class_key
-from homerange.run.journal import Answer
+from homerange.run.answers import Answer
 from homerange.run.sources import Photo
 from homerange.world.place_package import PlacePackage
 
@@ -67,6 +68,10 @@ class PredictSummary:
     """Photos per best answer, the most frequent first."""
     accuracy: Accuracy | None
     """None where no true answer is known."""
+    warnings: tuple[str, ...] = ()
+    """What the user should know, such as photos taken far from the place of the package."""
+    review: Path | None = None
+    """The page of photos to check, where one was asked for."""
 
     @property
     def photos_per_s(self) -> float:

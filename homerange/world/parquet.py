@@ -34,6 +34,7 @@ __all__ = [
     "Text",
     "TextOrNull",
     "connect",
+    "csv_to_parquet",
     "strings",
 ]
 
@@ -85,6 +86,31 @@ def connect(spill: Path | None = None) -> "duckdb.DuckDBPyConnection":
         settings["temp_directory"] = str(spill)
     connection: duckdb.DuckDBPyConnection = need("duckdb").connect(config=settings)
     return connection
+
+
+def csv_to_parquet(source: Path, target: Path, types: Mapping[str, str]) -> None:
+    """Turn a CSV with a header into Parquet, without ever holding all of it.
+
+    Args:
+        source: The CSV, UTF-8. An empty cell is a missing value.
+        target: The Parquet file to write.
+        types: SQL type of each column, in the order of the CSV.
+
+    Raises:
+        ExtraNotInstalled: If DuckDB is absent.
+    """
+    columns = ", ".join(f"'{name}': '{sql_type}'" for name, sql_type in types.items())
+    with connect(target.parent) as connection:
+        connection.execute("SET threads = 1")  # several write row groups in any order
+        connection.execute(
+            f"COPY (SELECT * FROM read_csv({_quoted(source)}, header = true, "
+            f"auto_detect = false, delim = ',', quote = '\"', escape = '\"', parallel = false, "
+            f"columns = {{{columns}}})) TO {_quoted(target)} (FORMAT parquet, COMPRESSION zstd)"
+        )
+
+
+def _quoted(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

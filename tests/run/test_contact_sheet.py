@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFont
 
 from homerange.run import contact_sheet
+from homerange.run.answers import Answer
 from homerange.run.contact_sheet import (
     GREEN,
     PAPER,
@@ -20,7 +21,6 @@ from homerange.run.contact_sheet import (
     is_contact_sheet,
     write_contact_sheet,
 )
-from homerange.run.journal import Answer
 from homerange.run.sheet_entries import _quotas, _spread, choose_entries
 from homerange.run.sources import Photo
 from homerange.world.place_package import read_package

@@ -101,24 +101,41 @@ def test_an_interrupted_run_that_goes_on_gives_the_same_bytes_as_one_that_was_no
     assert summary.resumed in {batches * 4, batches * 4 - 1}
 
 
-def test_a_run_that_was_killed_goes_on(photos, package, out):
+# Where a run is killed: a function of ours, and the call of it that it does not survive.
+KILLED_AT = {
+    "the listing": ("homerange.run.journal.Journal", "_forget_changed", 1),
+    "the first answers": ("homerange.run.journal.Journal", "add", 1),
+    "later answers": ("homerange.run.journal.Journal", "add", 4),
+    "the bursts": ("homerange.run.journal.Journal", "set_bursts", 1),
+    "the writing": ("homerange.run.folder", "write_results", 1),
+    "the end of the file": ("os", "fsync", 1),
+}
+
+
+@pytest.mark.parametrize("where", KILLED_AT)
+def test_a_run_that_was_killed_goes_on(photos, package, out, where):
     """A process that is really killed, not one that we ask to raise."""
+    owner, name, call = KILLED_AT[where]
     code = f"""
-import os, signal
+import os, pydoc, signal
 from pathlib import Path
 from homerange.run.folder import predict
-from homerange.run.journal import Journal
-add = Journal.add
-def once(self, answers):
-    add(self, answers)
-    os.kill(os.getpid(), signal.SIGKILL)
-Journal.add = once
+owner = pydoc.locate({owner!r})
+function, left = getattr(owner, {name!r}), [{call}]
+def last(*arguments, **options):
+    result = function(*arguments, **options)
+    left[0] -= 1
+    if not left[0]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return result
+setattr(owner, {name!r}, last)
 photos, package, out = map(Path, {[str(photos), str(package), str(out)]!r})
 predict(photos, model=package, output=out, batch_size=4)
 """
     done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60)
     assert done.returncode == -9
-    assert predict(photos, model=package, output=out, batch_size=4).resumed == 4
+    resumed = predict(photos, model=package, output=out, batch_size=4).resumed
+    assert resumed == {"the listing": 0, "the first answers": 4, "later answers": 16}.get(where, 21)
     whole = out.with_name("whole.json")
     predict(photos, model=package, output=whole, batch_size=4)
     assert out.read_bytes() == whole.read_bytes()

@@ -7,8 +7,8 @@ import shutil
 import pytest
 
 from homerange.errors import ConfigError, PackageError, RunError
-from homerange.run import folder as folder_module
 from homerange.run.folder import predict
+from homerange.run.results import formats
 
 
 def images(path):
@@ -126,7 +126,7 @@ def test_a_full_disk_at_the_end_keeps_every_answer_and_the_last_results(request_
     predict(**request_)
     before = request_["output"].read_bytes()
     with monkeypatch.context() as patch:
-        patch.setitem(folder_module._WRITERS, "megadetector", full)
+        patch.setattr(formats, "write_megadetector", full)
         message = refusal(**request_)
     assert "results.json: cannot be written (No space left on device). Every answer" in message
     assert request_["output"].read_bytes() == before

@@ -7,9 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from homerange.errors import RunError
-from homerange.run.journal import Answer, Identity, Journal, Listing, journal_path
+from homerange.run.answers import Answer, Burst, Video
+from homerange.run.journal import Identity, Journal, Listing, journal_path
 from homerange.run.sources import Photo, fingerprint
 
 ONE = Identity("a" * 64, "serengeti", "/photos")
@@ -54,11 +57,51 @@ def test_photos_and_answers_come_back_as_they_were(path):
         assert list(journal.answers()) == list(zip(photos, reversed(answers), strict=True))
 
 
+NAMES = st.text("aA0-./~ é", min_size=1, max_size=5)
+
+
+@given(st.lists(NAMES, unique=True))
+def test_photos_of_a_folder_are_put_in_the_order_of_their_names(tmp_path_factory, given_names):
+    path = tmp_path_factory.mktemp("order") / "journal"
+    with Journal.open(path, ONE) as journal:
+        journal.set_photos([photo(name) for name in given_names], by_name=True)
+        found = [p.file for batch in journal.pending(3) for p in batch]
+        assert found == sorted(given_names)
+        journal.set_photos([photo(name) for name in given_names])
+        assert [p.file for batch in journal.pending(3) for p in batch] == given_names
+
+
+def test_what_is_known_of_videos_instances_and_bursts_comes_back(path):
+    taken = photo("oak/1.jpg", given=(("country", "KEN"), ("latitude", -1.5)))
+    film = photo("oak/2.mp4")
+    looked = Video(29.97, (0, 30, 60), 30)
+    burst = Burst("oak/1.jpg", 2, "2024-01-01T10:00:00", "2024-01-01T10:00:09", ((0, 0.5),))
+    with Journal.open(path, ONE) as journal:
+        journal.set_photos([taken, film])
+        journal.add([answer("oak/1.jpg", outside=2), answer("oak/2.mp4", video=looked)])
+        journal.set_bursts([(burst, ["oak/1.jpg"])])
+        (first, one), (_, two) = journal.answers()
+        assert (first, one.outside, one.burst) == (taken, 2, burst)
+        assert (two.video, two.burst) == (looked, None)
+        assert list(journal.far()) == [("oak", 2, 1)]
+        journal.set_bursts([])
+        assert next(journal.answers())[1].burst is None
+
+
+def test_another_rate_of_frames_is_another_run(path):
+    with Journal.open(path, ONE):
+        pass
+    other = Identity(ONE.package_sha256, ONE.package_name, ONE.source, fps=2.0)
+    with pytest.raises(RunError, match="at 1 frames a second of videos, and this is one with 2"):
+        Journal.open(path, other)
+
+
 def answer_and_be_killed(path):
     code = f"""
 import os, signal
 from pathlib import Path
 from homerange.run.journal import *
+from homerange.run.answers import Answer
 journal = Journal.open(Path({str(path)!r}), Identity("a" * 64, "serengeti", "/photos"))
 journal.add([Answer("a.jpg", (3, 4), top=((0, 0.5),))])
 os.kill(os.getpid(), signal.SIGKILL)
@@ -191,10 +234,10 @@ def test_a_package_that_was_renamed_is_the_same_package(path):
 def test_another_version_is_refused(path):
     Journal.open(path, ONE).__exit__(None, None, None)
     db = sqlite3.connect(path)
-    db.execute("PRAGMA user_version = 2")
+    db.execute("PRAGMA user_version = 1")
     db.close()
     message = refusal(path)
-    assert "is a journal of version 2; this homerange reads version 1. Choose another" in message
+    assert "is a journal of version 1; this homerange reads version 2. Choose another" in message
 
 
 def test_fresh_forgets_another_package(path):

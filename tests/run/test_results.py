@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from homerange import __version__
-from homerange.run.journal import Answer
-from homerange.run.pipeline import ranked
+from homerange.run.answers import Answer
+from homerange.run.ranking import ranked
 from homerange.run.results.megadetector import image_entry, write_megadetector
 from homerange.run.results.table import COLUMNS, write_table
 from homerange.run.sources import Photo

@@ -1,6 +1,7 @@
 """Sources: which photos are found, under which name, in which order."""
 
 import itertools
+import json
 import os
 import sys
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from homerange.errors import RunError
-from homerange.run import sources
+from homerange.run import instances, sources
 from homerange.run.sources import Photo, find_photos, source_root
 
 
@@ -21,12 +22,24 @@ def make(folder, *names):
 
 
 def files(source):
-    return [photo.file for photo in find_photos(source)]
+    """Their names, sorted where the disk decides the order."""
+    found = [photo.file for photo in find_photos(source)]
+    return sorted(found) if source.is_dir() else found
 
 
 def test_a_folder_gives_its_photos_and_those_of_its_subfolders(tmp_path):
-    make(tmp_path, "b/2.JPG", "b/deep/er/1.jpeg", "a.png", "c.TIFF", "d.tif", "e.webp", "f.Bmp")
-    make(tmp_path, "notes.txt", "results.json", "clip.mp4", "jpg", "g.jpg.part")
+    make(
+        tmp_path,
+        "b/2.JPG",
+        "b/deep/er/1.jpeg",
+        "a.png",
+        "c.TIFF",
+        "d.tif",
+        "e.webp",
+        "f.Bmp",
+        "g.MP4",
+    )
+    make(tmp_path, "notes.txt", "results.json", "jpg", "g.jpg.part")
     assert files(tmp_path) == [
         "a.png",
         "b/2.JPG",
@@ -35,6 +48,7 @@ def test_a_folder_gives_its_photos_and_those_of_its_subfolders(tmp_path):
         "d.tif",
         "e.webp",
         "f.Bmp",
+        "g.MP4",
     ]
     assert all(photo.path == tmp_path / photo.file for photo in find_photos(tmp_path))
 
@@ -49,12 +63,12 @@ names = st.text("aA0-./~ é", min_size=1, max_size=3).filter(lambda n: n[0] != "
 
 
 @given(st.sets(st.tuples(names, names)))
-def test_the_order_is_that_of_the_whole_names(tmp_path_factory, pairs):
+def test_every_name_is_found_once(tmp_path_factory, pairs):
     folder = tmp_path_factory.mktemp("walk")
     for a, b in pairs:
         make(folder, f"{a}/{b}.jpg", f"{a}.jpg")
     found = files(folder)
-    assert found == sorted(found)
+    assert len(found) == len(set(found))
     assert set(found) == {f"{a}/{b}.jpg" for a, b in pairs} | {f"{a}.jpg" for a, _ in pairs}
 
 
@@ -186,13 +200,75 @@ def test_a_missing_source_is_refused(tmp_path):
 
 
 def test_another_kind_of_file_is_refused(tmp_path):
-    (tmp_path / "clip.mp4").touch()
-    message = refusal(tmp_path / "clip.mp4")
-    assert "expected a folder, a photo (.bmp, .jpeg, .jpg, " in message
-    assert "or a list of photos (.csv, .txt)" in message
+    (tmp_path / "notes.doc").touch()
+    message = refusal(tmp_path / "notes.doc")
+    assert "expected a folder, a photo or video (.avi, .bmp, .jpeg, .jpg, " in message
+    assert "or a list of them (.csv, .json, .txt)" in message
 
 
 def test_the_root_is_absolute(tmp_path, monkeypatch):
     make(tmp_path, "photos/1.jpg")
     monkeypatch.chdir(tmp_path / "photos")
     assert source_root(sources.Path(".")) == tmp_path / "photos"
+
+
+def test_a_link_to_itself_is_found_and_hides_no_other_photo(tmp_path):
+    make(tmp_path, "a.jpg", "c.jpg")
+    (tmp_path / "b.jpg").symlink_to(tmp_path / "b.jpg")
+    (tmp_path / "round").symlink_to(tmp_path / "round")
+    assert files(tmp_path) == ["a.jpg", "b.jpg", "c.jpg"]
+
+
+INSTANCES = """{ "instances" : [
+ {"filepath": "a/1.jpg", "country": "KEN", "latitude": -1.5, "longitude": 35, "mood": "good"},
+ {"filepath": "b ] , }.jpg"}
+]}"""
+
+
+def test_the_instances_of_speciesnet_are_a_list_with_facts_of_each_photo(tmp_path):
+    (tmp_path / "list.json").write_text(INSTANCES)
+    first, second = find_photos(tmp_path / "list.json")
+    assert (first.file, first.path) == ("a/1.jpg", tmp_path / "a/1.jpg")
+    assert first.given == (("country", "KEN"), ("latitude", -1.5), ("longitude", 35))
+    assert (second.file, second.given) == ("b ] , }.jpg", ())
+
+
+@given(st.lists(st.text(min_size=1), max_size=30), st.integers(1, 90))
+def test_instances_cut_into_pieces_anywhere_are_what_json_reads(
+    tmp_path_factory, given_names, piece
+):
+    path = tmp_path_factory.mktemp("instances") / "list.json"
+    content = {"instances": [{"filepath": name, "country": name} for name in given_names]}
+    path.write_text(json.dumps(content, indent=piece % 3))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(instances, "_PIECE", piece + 20)
+        found = [(name, dict(facts)["country"]) for name, facts in instances.read_instances(path)]
+    assert found == [(name, name) for name in given_names]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"images": []}', "does not begin with the list of instances"),
+        ('{"instances": [{"filepath": "a.jpg"}', "no list of instances"),
+        ('{"instances": [{"file": "a.jpg"}]}', "instance 1 has no filepath"),
+        ('{"instances": [7]}', "instance 1 has no filepath"),
+        ("", "does not begin"),
+    ],
+)
+def test_a_json_that_is_no_list_of_instances_is_refused(tmp_path, text, reason):
+    (tmp_path / "list.json").write_text(text)
+    with pytest.raises(RunError, match=reason) as caught:
+        list(find_photos(tmp_path / "list.json"))
+    assert '{"instances": [{"filepath": "a.jpg"}, ...]}, as SpeciesNet takes it' in str(
+        caught.value
+    )
+
+
+def test_facts_and_names_that_no_other_reader_takes_do_not_reach_the_results(tmp_path):
+    (tmp_path / "list.json").write_text(
+        '{"instances": [{"filepath": "\\ud800.jpg", "latitude": NaN, "country": "\\ud800"}]}'
+    )
+    (photo,) = find_photos(tmp_path / "list.json")
+    assert (photo.file, photo.given) == ("\\ud800.jpg", ())
+    assert photo.problem == "no file can have this name"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from homerange.run.journal import Answer
+from homerange.run.answers import Answer
 from homerange.run.sources import Photo
 from homerange.run.summary import Accuracy, PredictSummary, count_answers, is_right
 from homerange.world.place_package import read_package

@@ -4,6 +4,7 @@ Source: https://lila.science/megadetector-output-format. Our model has no detect
 an animal has one box around all of it, of category "1" (animal), or "2" and "3" where the answer
 is ``person`` or ``vehicle``. The confidence of the box is 1 - p(blank). A photo whose best answer
 is ``blank`` has no boxes; one that could not be read has a ``failure`` and ``detections: null``.
+A video has one box too, at the frame that is most sure of its answer.
 
 The file is written photo by photo. It holds no time of writing: the same photos and the same
 package give the same bytes.
@@ -13,8 +14,9 @@ import json
 from collections.abc import Iterable
 from typing import BinaryIO
 
-from homerange import __version__
-from homerange.run.journal import Answer
+from homerange.run.answers import Answer
+from homerange.run.results.naming import name_of, seven_parts
+from homerange.run.results.stamp import classifier, stamp
 from homerange.run.sources import Photo
 from homerange.world.place_package import PlacePackage
 
@@ -61,17 +63,22 @@ def image_entry(file: str, answer: Answer, package: PlacePackage) -> dict[str, o
         entry["datetime"] = answer.datetime
     if answer.failure is not None:
         return {**entry, "failure": answer.failure, "detections": None}
-    best = package.labels[answer.top[0][0]]
+    if answer.video is not None:
+        entry["frame_rate"] = answer.video.frames_per_s
+        entry["frames_processed"] = list(answer.video.frames)
+    best = name_of(answer.top[0][0], package).outcome
     if best == "blank":
         return {**entry, "detections": []}
     first, *others = answer.top
     kept = [first, *(other for other in others if other[1] >= MIN_PROBABILITY)]
-    box = {
+    box: dict[str, object] = {
         "category": _BOX_OF.get(best, "1"),
         "conf": 1.0 if answer.blank is None else round(1 - answer.blank, 4),
         "bbox": WHOLE_PHOTO,
         "classifications": [[str(index), round(probability, 4)] for index, probability in kept],
     }
+    if answer.video is not None:
+        box["frame_number"] = answer.video.best
     return {**entry, "detections": [box]}
 
 
@@ -81,27 +88,18 @@ def _head(package: PlacePackage) -> dict[str, object]:
         "info": {
             "format_version": FORMAT_VERSION,
             "detector": "none",
-            "classifier": f"{package.name} homerange {__version__}",
+            "classifier": classifier(package),
             "classifier_metadata": {
-                "package_sha256": package.sha256,
-                "place": package.place.get("place"),
+                **stamp(package),
                 "preprocessing": package.preprocessing.to_json(),
             },
         },
         "detection_categories": DETECTION_CATEGORIES,
         "classification_categories": {str(index): label for index, label in labels.items()},
         "classification_category_descriptions": {
-            str(index): _description(label, package) for index, label in labels.items()
+            str(index): seven_parts(name_of(index, package)) for index in labels
         },
     }
-
-
-def _description(label: str, package: PlacePackage) -> str:
-    """``id;class;order;family;genus;species;common name``; what the package has not is empty."""
-    if label in package.outcomes:
-        return f";;;;;;{label}"
-    genus, _, species = label.lower().partition(" ")
-    return f";;;;{genus};{species};{package.common_names.get(label, '')}"
 
 
 def _dump(value: object) -> str:
