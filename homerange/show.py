@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from homerange.data.evaluation import Evaluation, Metrics
     from homerange.run.summary import PredictSummary
     from homerange.specialize.figures import Score
     from homerange.specialize.specialize import Specialized
     from homerange.specialize.species import SpeciesTable
-    from homerange.train.evaluate import Evaluation, Metrics
 
 __all__ = ["print_evaluation", "print_package", "print_species", "print_summary"]
 

@@ -11,6 +11,8 @@ import onnx
 from numpy.typing import NDArray
 
 from homerange import __version__
+from homerange.data.answers import Answers, Unreadable
+from homerange.data.evaluation import summarise
 from homerange.data.manifest import SPLITS, Manifest
 from homerange.errors import CheckpointError, ConfigError, ManifestError, WorldError
 from homerange.model.checkpoint import WEIGHTS, CheckpointConfig, load_checkpoint
@@ -27,9 +29,7 @@ from homerange.profile.ranges import activation_ranges
 from homerange.profile.records import evidence, occurrence, profile_counts
 from homerange.profile.taxa import taxa
 from homerange.specialize.count import count_macs, count_parameters
-from homerange.train.dataset import Unreadable
-from homerange.train.evaluate import summarise
-from homerange.train.infer import Answers, infer
+from homerange.train.infer import infer
 from homerange.train.stage import sha256_of
 from homerange.world.description import (
     OCCURRENCES,

@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from homerange.data.answers import Answers
 from homerange.data.manifest import Manifest
 from homerange.data.metrics import in_top
 from homerange.data.names import OUTCOMES
 from homerange.geo.coarse import UNCERTAINTY_BANDS_KM, coarse_cells
-from homerange.train.infer import Answers
 from homerange.world.parquet import strings
 from homerange.world.tables import Evidence, Occurrence, Profile, count_band
 
