@@ -9,8 +9,7 @@ Axes used in this file:
 import numpy as np
 import torch
 
-from homerange.data.answers import Unreadable, check_readable
-from homerange.data.answers import Answers
+from homerange.data.answers import Answers, Unreadable, check_readable
 from homerange.data.manifest import Manifest
 from homerange.model.checkpoint import CheckpointConfig
 from homerange.model.network import SpeciesNetwork
