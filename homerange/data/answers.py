@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from homerange.data.manifest import Manifest
 from homerange.errors import ManifestError
 
-__all__ = ["Answers", "Unreadable", "check_readable"]
+__all__ = ["Answers", "Unreadable", "check_readable", "class_indices"]
+
+UNLABELLED = -1
 
 
 @dataclass(frozen=True)
@@ -66,3 +68,12 @@ def check_readable(manifest: Manifest, unreadable: Sequence[Unreadable]) -> None
             f"none of {len(manifest):,} photos could be read, the first because: {first.reason}. "
             f"They are looked for in {manifest.root}; import them again if they have moved"
         )
+
+
+def class_indices(manifest: Manifest, classes: Sequence[str]) -> list[int]:
+    """Return the class of each row, -1 where it has no label or none of ``classes``."""
+    index = {name: i for i, name in enumerate(classes)}
+    return [
+        UNLABELLED if name is None else index.get(name, UNLABELLED)
+        for name in manifest.strings("species")
+    ]

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from homerange.data.answers import Unreadable
+from homerange.data.answers import Unreadable, class_indices
 from homerange.data.images import Preprocessing, prepare, read_rgb
 from homerange.data.manifest import Manifest
 from homerange.errors import ConfigError, ImageError, ManifestError
@@ -28,11 +28,8 @@ __all__ = [
     "GlobalBatches",
     "PlainPhotos",
     "TrainingPhotos",
-    "class_indices",
     "loader",
 ]
-
-UNLABELLED = -1
 
 
 @dataclass
@@ -57,15 +54,6 @@ class Batch:
 
 
 Sample = tuple[Tensor, int, int]
-
-
-def class_indices(manifest: Manifest, classes: Sequence[str]) -> list[int]:
-    """Return the class of each row, -1 where it has no label or none of ``classes``."""
-    index = {name: i for i, name in enumerate(classes)}
-    return [
-        UNLABELLED if name is None else index.get(name, UNLABELLED)
-        for name in manifest.strings("species")
-    ]
 
 
 class _Photos(Dataset[Sample | Unreadable]):
