@@ -71,9 +71,7 @@ def adopt(
 @click.option("--photos", type=FILE, required=True, help="Folder that the files start from.")
 @click.option("-o", "--output", type=FILE, required=True, help="The package, NAME.homerange.")
 @click.option("--add", multiple=True, metavar="NAME", help="A species that the package lacks.")
-def adapt(
-    package: Path, corrections: Path, photos: Path, output: Path, add: Sequence[str]
-) -> None:
+def adapt(package: Path, corrections: Path, photos: Path, output: Path, add: Sequence[str]) -> None:
     """Teach a package your corrections: a CSV with the columns file and species.
 
     \b

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from homerange.profile.adopt.world import Adopted
-    from homerange.specialize.adapt.adapt import Adapted
     from homerange.data.evaluation import Evaluation, Metrics
+    from homerange.profile.adopt.world import Adopted
     from homerange.run.summary import PredictSummary
+    from homerange.specialize.adapt.adapt import Adapted
     from homerange.specialize.figures import Score
     from homerange.specialize.specialize import Specialized
     from homerange.specialize.species import SpeciesTable

@@ -11,6 +11,7 @@ Axes used in this file:
     C  classes     D  features
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,7 +23,7 @@ from onnx.reference import ReferenceEvaluator
 
 from homerange.errors import ModelError
 
-__all__ = ["LastLayer", "find_last_layer"]
+__all__ = ["LastLayer", "find_last_layer", "nodes_behind"]
 
 Ending = Literal["", "Softmax", "LogSoftmax"]
 
@@ -94,6 +95,21 @@ def find_last_layer(model: onnx.ModelProto, output: str) -> LastLayer:
         kind=kind,
         ending=ending,
     )
+
+
+def nodes_behind(output: str, nodes: Sequence[onnx.NodeProto]) -> list[onnx.NodeProto]:
+    """Return the nodes that an output comes from, in their order.
+
+    Args:
+        output: Name of the output.
+        nodes: In an order in which they can run, without branches.
+    """
+    wanted, kept = {output}, []
+    for node in reversed(nodes):
+        if wanted.intersection(node.output):
+            wanted.update(node.input)
+            kept.append(node)
+    return kept[::-1]
 
 
 class _Graph:

@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 PACKAGE_FORMAT = "homerange-place"
-PACKAGE_VERSION = 1
+PACKAGE_VERSION = 2
 MEMBERS = ("MODEL_CARD.md", "labels.txt", "manifest.toml", "model.onnx", "place.json")
 
 MAX_PLACE_JSON_BYTES = 32 * 10**6
@@ -42,6 +42,9 @@ PLACE_KEYS = frozenset(
     "format version name created homerange place species outcomes labels experts thresholds "
     "preprocessing graph parent figures files".split()
 )
+NEW_KEYS = {"adapted": 2}
+"""Keys that not every package has, and the version since which there are such."""
+
 GRAPH_KEYS = frozenset(("input", "output"))
 
 _REMAKE = "Copy or download it again, or make it again with: homerange get"
@@ -179,10 +182,10 @@ def _load_place(data: bytes, path: Path) -> dict[str, object]:
         raise PackageError(
             f'{path}: place.json does not say "format": "{PACKAGE_FORMAT}". {_REMAKE}'
         )
-    if place.get("version") != PACKAGE_VERSION:
+    if place.get("version") not in range(1, PACKAGE_VERSION + 1):
         raise PackageError(
             f"{path}: is a place package of version {place.get('version')!r}; homerange "
-            f"{__version__} reads version {PACKAGE_VERSION}. {_use_its_maker(place)}"
+            f"{__version__} reads versions 1 to {PACKAGE_VERSION}. {_use_its_maker(place)}"
         )
     return place
 
@@ -201,7 +204,9 @@ def _no_number(name: str) -> object:
 def _check_keys(place: Mapping[str, object], path: Path) -> None:
     """Refuse what this version does not know: run without it, the model would answer otherwise."""
     graph = _object(place, "graph", path)
-    unknown = [*(set(place) - PLACE_KEYS), *(f"graph.{key}" for key in set(graph) - GRAPH_KEYS)]
+    version = place["version"]
+    known = PLACE_KEYS | {key for key, since in NEW_KEYS.items() if since <= version}
+    unknown = [*(set(place) - known), *(f"graph.{key}" for key in set(graph) - GRAPH_KEYS)]
     if unknown:
         raise PackageError(
             f"{path}: place.json has the key {min(unknown)!r}, which homerange {__version__} does "

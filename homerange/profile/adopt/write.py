@@ -22,6 +22,7 @@ from homerange.profile.adopt.network import INPUT_TYPES, Network
 from homerange.profile.adopt.pixels import Pixels
 from homerange.specialize.cut import forget_the_exporter
 from homerange.specialize.graph import point_at
+from homerange.specialize.last_layer import nodes_behind
 from homerange.world.description import Graph
 from homerange.world.weights import read_header
 
@@ -63,7 +64,7 @@ def world_graph(network: Network, pixels: Pixels) -> onnx.ModelProto:
         numpy_helper.from_array(last.weight_CD, NAMES.class_weight),
         numpy_helper.from_array(last.bias_C, NAMES.class_bias),
     ]
-    nodes = _needed([*before, *graph.node, *_class_rows(network)])
+    nodes = nodes_behind(NAMES.output, [*before, *graph.node, *_class_rows(network)])
     used = {name for node in nodes for name in node.input}
     tensors = [tensor for tensor in (*graph.initializer, *constants) if tensor.name in used]
     px, classes = network.input_px, len(last.bias_C)
@@ -193,16 +194,6 @@ def _class_rows(network: Network) -> list[onnx.NodeProto]:
         value = result
     rows = [FEATURES, NAMES.class_weight, NAMES.class_bias]
     return [*nodes, helper.make_node("Gemm", rows, [NAMES.output], name="head", transB=1)]
-
-
-def _needed(nodes: list[onnx.NodeProto]) -> list[onnx.NodeProto]:
-    """Return the nodes that the logits come from, in their order."""
-    wanted, kept = {NAMES.output}, []
-    for node in reversed(nodes):
-        if wanted.intersection(node.output):
-            wanted.update(node.input)
-            kept.append(node)
-    return kept[::-1]
 
 
 def _is_weight(tensor: onnx.TensorProto) -> bool:
