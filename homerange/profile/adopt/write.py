@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save_file
 
 from homerange.errors import ModelError
-from homerange.profile.adopt.network import INPUT_TYPES, Network
+from homerange.profile.adopt.network import INPUT_TYPES, PREFIX, Network
 from homerange.profile.adopt.pixels import Pixels
 from homerange.specialize.cut import forget_the_exporter
 from homerange.specialize.graph import point_at
@@ -134,9 +134,10 @@ def check_same_answers(network: Network, pixels: Pixels, model: onnx.ModelProto)
     found_BC = _ended(logits_BC.astype(np.float64), network.last.ending)
     top = max(float(np.abs(wanted_BC).max()), 1e-6)
     difference = float(np.abs(found_BC - wanted_BC).max()) / top
+    found_at = network.last.features.removeprefix(PREFIX)
     if not difference <= TOLERANCE:  # also where it is no number
         raise ModelError(
-            f"{network.path}: its class rows were found at {network.last.features!r}, but give "
+            f"{network.path}: its class rows were found at {found_at!r}, but give "
             f"other answers than the model ({difference:.2g} of the largest). Something other "
             "than a linear layer makes them; export the model so that its output is the logits"
         )
