@@ -62,7 +62,6 @@ class Found:
     hit: dict[str, NDArray[np.float32]]
     new: dict[str, list[float]] = field(default_factory=dict)
     refused: int = 0
-    judged_gain: list[float] = field(default_factory=list)
     spreads: Counter = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)
 
@@ -114,7 +113,7 @@ def of_evidence(world: World, split: str) -> Photos:
 def night(photos: Manifest, world: World) -> NDArray[np.uint8]:
     """Prepare photos, then make them grey and darker; shape (N, px, px, 3)."""
     prepared = [prepare(photos.image_path(i), world.preprocessing) for i in range(len(photos))]
-    grey_NHW = np.stack(prepared) @ np.array([0.299, 0.587, 0.114])
+    grey_NHW = np.stack(prepared) @ np.array([0.299, 0.587, 0.114], np.float32)
     return np.repeat((0.5 * grey_NHW).astype(np.uint8)[..., None], 3, axis=-1)
 
 
@@ -151,32 +150,32 @@ def at_place(
     rows = rows_of(world, classes)
     new = int(generator.integers(len(classes))) if "added" in case else None
     if new is not None:
-        rows, class_M, classes = with_last(rows, class_M, classes, new)
+        rows, class_M, classes = without(rows, class_M, classes, new)
     if "wrong" in case:
         wrong_M = generator.random(len(class_M)) < WRONG
         class_M = np.where(wrong_M, generator.integers(0, len(classes), len(class_M)), class_M)
     start = time.perf_counter()
     newest_M = newest_third(len(class_M))
-    taught = teach(rows, feature_MD, class_M, newest_M)
+    added = 0 if new is None else 1
+    taught = teach(rows, feature_MD, class_M, newest_M, new=added)
     found.seconds.append(time.perf_counter() - start)
-    right = [
-        int((a == class_M[newest_M]).sum()) for a in (taught.answer_before_M, taught.answer_after_M)
-    ]
-    refused = right[1] < right[0]
-    found.refused += refused
+    truth_M = class_M[newest_M]
+    before, after = taught.answer_before_M == truth_M, taught.answer_after_M == truth_M
+    refused = after.sum() < before.sum()
+    found.refused += int(refused)
     found.spreads[str(taught.spread)] += 1
-    everything = refit(rows, feature_MD, class_M, spread=taught.spread)
     heads = {
         "as it was": rows,
         "judged rows": taught.rows,
         "judged rows or refused": rows if refused else taught.rows,
-        "all photos or refused": rows if refused else everything,
+        "all photos or refused": rows,
     }
+    if not refused:
+        everything = refit(rows.with_new(added), feature_MD, class_M, spread=taught.spread)
+        heads["all photos or refused"] = everything
     judged = np.isin(test.class_N, classes)
     for how, head in heads.items():
         answer_N = classes[head.answer(test.feature_ND[judged])]
-        if new is not None and how == "as it was":  # it has no row for the new species
-            answer_N = classes[head.logits(test.feature_ND[judged])[:, :-1].argmax(1)]
         hit_N = (answer_N == test.class_N[judged]).astype(np.float32)
         found.hit[how][row, column, judged] = hit_N
         if new is not None:
@@ -194,11 +193,11 @@ def rows_of(world: World, classes: NDArray[np.integer]) -> Rows:
     return Rows(weight_CD[classes], bias_C[classes])
 
 
-def with_last(rows, class_M, classes, new):
-    """Take one species out of a package and put an empty row for it at the end."""
+def without(rows, class_M, classes, new):
+    """Take the row of one species out of a package; its corrections then name the last class."""
     order = np.array([i for i in range(len(classes)) if i != new] + [new])
     fewer = Rows(rows.weight_CD[order[:-1]], rows.bias_C[order[:-1]])
-    return fewer.with_new(1), np.argsort(order)[class_M], classes[order]
+    return fewer, np.argsort(order)[class_M], classes[order]
 
 
 def summary(found: Found) -> dict:

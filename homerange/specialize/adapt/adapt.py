@@ -118,8 +118,8 @@ def adapt(
     class_N = np.array([ordered[i].label for i in read], np.int64)
     newest_N = newest_third(len(read), None if time_N is None else time_N[read])
     _check_enough(corrections, labels, class_N, newest_N, added, left_out)
-    rows = Rows(last.weight_CD, last.bias_C).with_new(len(added))
-    taught = teach(rows, feature_ND, class_N, newest_N)
+    rows = Rows(last.weight_CD, last.bias_C)
+    taught = teach(rows, feature_ND, class_N, newest_N, new=len(added))
     adapted = Adapted(
         path=output,
         sha256="",

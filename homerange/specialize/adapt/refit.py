@@ -69,25 +69,29 @@ def teach(
     feature_ND: NDArray[np.float32],
     class_N: NDArray[np.int64],
     newest_N: NDArray[np.bool_],
+    *,
+    new: int = 0,
 ) -> Taught:
     """Teach rows the older photos and let them and the present rows answer the newest.
 
     Args:
-        rows: As they are, with rows for new classes.
+        rows: As they are.
         feature_ND: What goes into them, the oldest photo first, shape (N, D).
-        class_N: True classes, shape (N,).
+        class_N: True classes, shape (N,); the new ones come after those of ``rows``.
         newest_N: The photos that judge, shape (N,).
+        new: Classes to add.
     """
+    grown = rows.with_new(new)
     older_MD, older_M = feature_ND[~newest_N], class_N[~newest_N]
     inner_M = newest_third(len(older_M))
 
     def loss(spread: float) -> float:
         """Return the cross-entropy of the newer third of the teaching photos."""
-        tried = refit(rows, older_MD[~inner_M], older_M[~inner_M], spread=spread)
+        tried = refit(grown, older_MD[~inner_M], older_M[~inner_M], spread=spread)
         return _cross_entropy(tried.logits(older_MD[inner_M]), older_M[inner_M])
 
     spread = min(SPREADS, key=loss)
-    taught = refit(rows, older_MD, older_M, spread=spread)
+    taught = refit(grown, older_MD, older_M, spread=spread)
     newest_MD = feature_ND[newest_N]
     return Taught(taught, spread, rows.answer(newest_MD), taught.answer(newest_MD))
 
