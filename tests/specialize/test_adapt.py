@@ -269,7 +269,7 @@ def test_a_package_that_would_be_worse_is_not_written(tmp_path):
     old = package_of(tmp_path / "old.homerange", confused=False)
     # The older 80 are called by the wrong names, and the newest 40 rightly.
     table, photos = corrected(tmp_path, wrong_from=0)
-    rows = list(csv.reader(table.open()))
+    rows = list(csv.reader(table.read_text().splitlines()))
     right = [(file, LABELS[int(file[:3]) % 3], time) for file, _, time in rows[81:]]
     with table.open("w", newline="") as file:
         csv.writer(file).writerows([*rows[:81], *right])
