@@ -11,7 +11,7 @@ Axes used in this file:
     C  classes     D  features
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,6 +27,7 @@ __all__ = ["LastLayer", "find_last_layer", "nodes_behind"]
 
 Ending = Literal["", "Softmax", "LogSoftmax"]
 
+_ENDINGS: Mapping[str, Ending] = {"Softmax": "Softmax", "LogSoftmax": "LogSoftmax"}
 _KEEPS_NUMBERS = {
     "Cast",
     "Dropout",
@@ -76,8 +77,8 @@ def find_last_layer(model: onnx.ModelProto, output: str) -> LastLayer:
     averaged = False
     node = graph.maker(output)
     while node.op_type not in (*_PRODUCTS, "Add"):
-        if node.op_type in ("Softmax", "LogSoftmax") and not ending:
-            ending = node.op_type
+        if node.op_type in _ENDINGS and not ending:
+            ending = _ENDINGS[node.op_type]
         elif node.op_type == "GlobalAveragePool":
             averaged = True
         elif node.op_type not in _KEEPS_NUMBERS:
@@ -118,13 +119,14 @@ class _Graph:
     def __init__(self, model: onnx.ModelProto) -> None:
         self._maker = {name: node for node in model.graph.node for name in node.output}
         self._stored = {tensor.name: tensor for tensor in model.graph.initializer}
-        self._opsets = {entry.domain: entry.version for entry in model.opset_import}
+        self._opsets: dict[str, int] = {entry.domain: entry.version for entry in model.opset_import}
 
     def maker(self, value: str) -> onnx.NodeProto:
         """Return the node that makes a value."""
         if value not in self._maker:
             raise ModelError(f"no node computes {value!r}; {_EXPECTED}")
-        return self._maker[value]
+        node: onnx.NodeProto = self._maker[value]
+        return node
 
     def is_constant(self, value: str) -> bool:
         """Whether a value depends on no input of the graph, as far as class rows are stored so."""
@@ -143,10 +145,8 @@ class _Graph:
             return numpy_helper.to_array(self._stored[value])
         node = self._maker[value]
         given = {name: self.constant(name) for name in node.input if name}
-        found: NDArray[np.floating] = ReferenceEvaluator(node, opsets=self._opsets).run(
-            None, given
-        )[0]
-        return found
+        (found,) = ReferenceEvaluator(node, opsets=self._opsets).run(None, given)
+        return np.asarray(found)
 
 
 def _without_addition(

@@ -204,7 +204,8 @@ def _no_number(name: str) -> object:
 def _check_keys(place: Mapping[str, object], path: Path) -> None:
     """Refuse what this version does not know: run without it, the model would answer otherwise."""
     graph = _object(place, "graph", path)
-    version = place["version"]
+    # The version is one that this reader knows: a whole number.
+    version = int(str(place["version"]))
     known = PLACE_KEYS | {key for key, since in NEW_KEYS.items() if since <= version}
     unknown = [*(set(place) - known), *(f"graph.{key}" for key in set(graph) - GRAPH_KEYS)]
     if unknown:

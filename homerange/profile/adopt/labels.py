@@ -130,7 +130,10 @@ def _matched(row: Mapping[str, str], known: Mapping[str, str]) -> Label:
     facts = Label(
         name=names[0] if names else row.get("outcome", ""),
         common_name=common,
-        **{rank: row.get(rank, "") for rank in RANKS},
+        taxon_class=row.get("taxon_class", ""),
+        taxon_order=row.get("taxon_order", ""),
+        taxon_family=row.get("taxon_family", ""),
+        taxon_genus=genus,
     )
     meant = outcome(row.get("outcome", "")) or next(filter(None, map(outcome, names)), None)
     if meant:

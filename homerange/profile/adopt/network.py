@@ -24,7 +24,7 @@ PREFIX = "net."
 """Of every name in the adopted part of a graph, so that none is one of ours."""
 
 OLDEST_OPSET = 9
-INPUT_TYPES = {
+INPUT_TYPES: dict[int, str] = {
     TensorProto.FLOAT: "float32",
     TensorProto.FLOAT16: "float16",
     TensorProto.DOUBLE: "float64",

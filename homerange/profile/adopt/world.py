@@ -21,7 +21,7 @@ from homerange.data.answers import Answers, Unreadable
 from homerange.data.importers.occurrences import Records, read_records
 from homerange.data.manifest import SPLITS, Manifest, schema
 from homerange.errors import ModelError, OccurrenceError, WorldError
-from homerange.profile.adopt.labels import RANKS, Label, read_labels
+from homerange.profile.adopt.labels import Label, read_labels
 from homerange.profile.adopt.network import Network, read_network
 from homerange.profile.adopt.photos import answer_photos
 from homerange.profile.adopt.pixels import Pixels
@@ -174,11 +174,14 @@ def _write_tables(
     records: _Records,
 ) -> None:
     named = taxa(photos, [label.name for label in labels])
-    ours = {
-        column: _filled(getattr(named, column), [getattr(label, column) for label in labels])
-        for column in ("common_name", *RANKS)
-    }
-    replace(named, **ours).write(folder)
+    replace(
+        named,
+        common_name=_filled(named.common_name, [label.common_name for label in labels]),
+        taxon_class=_filled(named.taxon_class, [label.taxon_class for label in labels]),
+        taxon_order=_filled(named.taxon_order, [label.taxon_order for label in labels]),
+        taxon_family=_filled(named.taxon_family, [label.taxon_family for label in labels]),
+        taxon_genus=_filled(named.taxon_genus, [label.taxon_genus for label in labels]),
+    ).write(folder)
     of_photos = occurrence(photos)
     if records.table is not None:
         of_photos = _joined(of_photos, added_occurrence(records.table))

@@ -9,6 +9,7 @@ Axes used in this file:
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -162,7 +163,7 @@ def _from_bytes(
         "pixels.offset": (-np.array(pixels.mean) / std_3).astype(np.float32),
         "pixels.order": np.array([2, 1, 0], np.int64),
     }
-    steps: list[tuple[str, str, dict[str, object]]] = []
+    steps: list[tuple[str, str, dict[str, Any]]] = []
     if pixels.colours == "bgr":
         steps.append(("Gather", "pixels.order", {"axis": 3}))
     if network.input_type != TensorProto.UINT8:
@@ -184,7 +185,7 @@ def _from_bytes(
 
 def _class_rows(network: Network) -> list[onnx.NodeProto]:
     """Write the nodes from the features of the network to the logits."""
-    steps: list[tuple[str, dict[str, int]]] = [("Cast", {"to": TensorProto.FLOAT})]
+    steps: list[tuple[str, dict[str, Any]]] = [("Cast", {"to": TensorProto.FLOAT})]
     if network.last.kind == "Conv":
         steps.append(("GlobalAveragePool", {}))
     steps.append(("Flatten", {"axis": 1}))
