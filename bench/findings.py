@@ -105,7 +105,7 @@ def published(folder: Path, arguments: argparse.Namespace) -> World:
 
 
 def choose_places(
-    world: World, test: Manifest, number: int
+    world: World, test: Manifest, number: int, *, species_min: int = SPECIES_MIN
 ) -> list[tuple[Circle, NDArray[np.integer]]]:
     """Take circles around test photos in random order, far apart and with enough species."""
     latlon_N2 = test.latlon_N2()
@@ -117,11 +117,11 @@ def choose_places(
             continue
         circle = Circle(float(here[0]), float(here[1]), RADIUS_KM)
         classes = species_at(world, circle).class_index_K
-        if len(classes) >= SPECIES_MIN:
+        if len(classes) >= species_min:
             places.append((circle, classes))
         if len(places) == number:
             return places
-    raise SystemExit(f"only {len(places)} places with {SPECIES_MIN} species; asked for {number}")
+    raise SystemExit(f"only {len(places)} places with {species_min} species; asked for {number}")
 
 
 def describe(place: Circle, classes: NDArray[np.integer]) -> dict:

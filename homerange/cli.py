@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from homerange import __version__
+from homerange.adopt_verbs import adapt, adopt
 from homerange.errors import HomerangeError
 from homerange.extras import explain
 from homerange.import_verbs import import_
@@ -65,6 +66,8 @@ main.add_command(train)
 main.add_command(report)
 main.add_command(predict)
 main.add_command(watch)
+main.add_command(adopt)
+main.add_command(adapt)
 
 
 @main.command()

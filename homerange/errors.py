@@ -8,10 +8,12 @@ HomerangeError
   PlaceError           a place is malformed, or the world has no records there
   SpeciesError         a species is not one that the world knows
   ConfigError          a setting has a value that cannot work
+  ModelError           a network from elsewhere cannot be taken apart, or does not fit its labels
   CheckpointError      a checkpoint or a weights file is missing, unknown or does not fit
   WorldError           a world is missing, damaged or of an unknown version
   PackageError         a place package is missing, damaged or of an unknown version
   DownloadError        photos could not be fetched
+  AdaptError           corrections cannot be used, or would make a package worse
   RunError             a run over photos cannot start, or cannot go on from its journal
   ExtraNotInstalled    a feature needs an optional dependency that is absent
 
@@ -20,6 +22,7 @@ say which input, what was found, what was expected and the next step.
 """
 
 __all__ = [
+    "AdaptError",
     "CheckpointError",
     "ConfigError",
     "CoordinateError",
@@ -28,6 +31,7 @@ __all__ = [
     "HomerangeError",
     "ImageError",
     "ManifestError",
+    "ModelError",
     "OccurrenceError",
     "PackageError",
     "PlaceError",
@@ -69,6 +73,10 @@ class ConfigError(HomerangeError, ValueError):
     """A setting has a value that cannot work."""
 
 
+class ModelError(HomerangeError, ValueError):
+    """A network from elsewhere cannot be taken apart, or does not fit its labels."""
+
+
 class CheckpointError(HomerangeError, ValueError):
     """A checkpoint or a weights file is missing, unknown or does not fit the network."""
 
@@ -83,6 +91,10 @@ class PackageError(HomerangeError, ValueError):
 
 class DownloadError(HomerangeError, OSError):
     """Photos could not be fetched."""
+
+
+class AdaptError(HomerangeError, ValueError):
+    """Corrections cannot be used, or would make a package worse."""
 
 
 class RunError(HomerangeError, ValueError):

@@ -16,9 +16,9 @@ from homerange.errors import RunError
 from homerange.output import writing
 
 if TYPE_CHECKING:
+    from homerange.data.answers import Unreadable
     from homerange.data.importers import Imported
     from homerange.data.manifest import Refused
-    from homerange.train.dataset import Unreadable
     from homerange.world.gbif import ImportedRecords
 
 __all__ = [

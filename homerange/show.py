@@ -11,13 +11,64 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from homerange.data.evaluation import Evaluation, Metrics
+    from homerange.profile.adopt.world import Adopted
     from homerange.run.summary import PredictSummary
+    from homerange.specialize.adapt.adapt import Adapted
     from homerange.specialize.figures import Score
     from homerange.specialize.specialize import Specialized
     from homerange.specialize.species import SpeciesTable
-    from homerange.train.evaluate import Evaluation, Metrics
 
-__all__ = ["print_evaluation", "print_package", "print_species", "print_summary", "warn"]
+__all__ = [
+    "print_adapted",
+    "print_adopted",
+    "print_evaluation",
+    "print_package",
+    "print_species",
+    "print_summary",
+    "warn",
+]
+
+
+def print_adopted(adopted: "Adopted") -> None:
+    """Print what a network from elsewhere became, and which of its labels nobody understands."""
+    from homerange.data.names import OUTCOMES
+    from homerange.specialize.names import some
+
+    labels = adopted.labels
+    outcomes = [label.name for label in labels if label.name in OUTCOMES]
+    click.echo(
+        f"{len(labels):,} classes of {adopted.features:,} features, {len(outcomes)} of them "
+        f"outcomes ({', '.join(outcomes) or 'none'}): {adopted.folder}"
+    )
+    click.echo(f"same answers as the model to {adopted.difference:.1g} of the largest")
+    click.echo(f"{adopted.photos:,} photos judged, {adopted.with_records:,} classes with records")
+    if unmatched := [label.name for label in labels if not label.matched]:
+        warn(
+            [
+                f"{len(unmatched):,} of {len(labels):,} labels are no scientific names and known "
+                f"from no photo or record; they are kept as they are: {some(unmatched)}"
+            ]
+        )
+    if not adopted.with_records:
+        warn(["no class has a record, so no place has a list: name species with --species FILE"])
+
+
+def print_adapted(adapted: "Adapted") -> None:
+    """Print how right a package was before and after its user's corrections."""
+    table = Table(title=f"{adapted.name}: the newest {adapted.judged:,} photos")
+    for heading in ("package", "right", "share", "95 % interval"):
+        table.add_column(heading, justify="left" if heading == "package" else "right")
+    for name, score in (("as it was", adapted.before), ("adapted", adapted.after)):
+        table.add_row(
+            name,
+            f"{score.correct} of {score.photos}",
+            "too few" if score.top1 is None or not score.measured else f"{score.top1:.3f}",
+            f"{score.top1_low:.3f} to {score.top1_high:.3f}",
+        )
+    _print(table)
+    warn(adapted.notes)
+    click.echo(f"{len(adapted.labels):,} labels, taught by {adapted.taught:,}: {adapted.path}")
 
 
 def print_evaluation(evaluation: "Evaluation") -> None:
@@ -128,7 +179,7 @@ def print_summary(summary: "PredictSummary", output: Path) -> None:
         click.echo(str(summary.accuracy))
     if summary.review:
         click.echo(f"photos to check: {summary.review}")
-    _warn(summary.warnings)
+    warn(summary.warnings)
 
 
 def _metrics(metrics: "Metrics") -> list[str]:

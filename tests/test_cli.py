@@ -17,7 +17,7 @@ from PIL import Image
 
 from homerange import __version__
 from homerange.cli import main
-from homerange.train.dataset import Unreadable
+from homerange.data.answers import Unreadable
 
 OF_A_PLACE = {"at", "radius_km", "s2", "country", "geojson", "species", "include", "exclude"}
 MOST_OPTIONS = 8

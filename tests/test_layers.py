@@ -28,8 +28,17 @@ MAY_IMPORT = {
     "baselines": {"geo", "data", "model", "train"},
     "report": {"geo", "data", "world", "specialize", "model", "train", "profile"},
 }
-ON_TOP = {"cli", "import_verbs", "place_options", "report_verbs", "reports", "show", "train_verbs"}
-ON_TOP |= {"run_verbs"}
+ON_TOP = {
+    "adopt_verbs",
+    "cli",
+    "import_verbs",
+    "place_options",
+    "report_verbs",
+    "reports",
+    "run_verbs",
+    "show",
+    "train_verbs",
+}
 
 BASE = {"numpy", "onnxruntime", "PIL", "simplejpeg", "click", "rich"}
 TORCH = {"model", "train", "profile", "baselines"}

@@ -22,11 +22,12 @@ from torch import Tensor
 
 from homerange.baselines.clients import clients_of
 from homerange.baselines.config import BaselineConfig
+from homerange.data.answers import Unreadable, check_readable
 from homerange.data.manifest import Manifest
 from homerange.data.metrics import in_top
 from homerange.errors import ConfigError, ManifestError
 from homerange.model.checkpoint import CheckpointConfig, read_config, save_weights
-from homerange.train.dataset import PlainPhotos, TrainingPhotos, Unreadable, check_readable
+from homerange.train.dataset import PlainPhotos, TrainingPhotos
 from homerange.train.dense import starts_dense
 from homerange.train.infer import infer
 from homerange.train.learner import Learner

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from homerange.data.answers import Unreadable, check_readable
 from homerange.data.manifest import Manifest
 from homerange.model.backbone import transformer_layers
 from homerange.model.checkpoint import CheckpointConfig
@@ -30,7 +31,7 @@ from homerange.profile.expert_sums import expert_layers
 from homerange.profile.place_views import PlaceViews
 from homerange.profile.routing import on_the_map
 from homerange.progress import progress
-from homerange.train.dataset import Batch, PlainPhotos, Unreadable, check_readable, loader
+from homerange.train.dataset import Batch, PlainPhotos, loader
 
 __all__ = ["TAU", "LayerPatches", "Near", "layer_patches", "place_affinity"]
 

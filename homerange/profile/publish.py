@@ -1,18 +1,16 @@
 """The verb ``profile``: run a checkpoint over validation and test photos, publish a world."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 from homerange import __version__
+from homerange.data.answers import Answers, Unreadable
 from homerange.data.manifest import SPLITS, Manifest
-from homerange.errors import CheckpointError, ConfigError, ManifestError, WorldError
+from homerange.errors import CheckpointError, ConfigError, WorldError
 from homerange.model.checkpoint import WEIGHTS, CheckpointConfig, load_checkpoint
 from homerange.model.network import SpeciesNetwork
 from homerange.model.range import RangeFacts
@@ -21,15 +19,14 @@ from homerange.profile.expert_sums import expert_layers, expert_sums
 from homerange.profile.export import GRAPH, INPUT, OUTPUT, export_graph
 from homerange.profile.export_range import export_range, load_publishable
 from homerange.profile.fold import fold_batch_norm
+from homerange.profile.judged import judged_photos, with_metrics
 from homerange.profile.licence import licence_of, licence_rows
 from homerange.profile.mean_answers import fill_mean_answers
 from homerange.profile.ranges import activation_ranges
 from homerange.profile.records import evidence, occurrence, profile_counts
 from homerange.profile.taxa import taxa
 from homerange.specialize.count import count_macs, count_parameters
-from homerange.train.dataset import Unreadable
-from homerange.train.evaluate import summarise
-from homerange.train.infer import Answers, infer
+from homerange.train.infer import infer
 from homerange.train.stage import sha256_of
 from homerange.world.description import (
     OCCURRENCES,
@@ -42,7 +39,7 @@ from homerange.world.description import (
 )
 from homerange.world.expert_tables import Drops
 from homerange.world.occurrences import OccurrenceFile, add_occurrences
-from homerange.world.world import seal_world
+from homerange.world.world import make_world_folder, seal_world
 
 __all__ = ["Published", "publish"]
 
@@ -105,8 +102,8 @@ def publish(
     records = Counter(_records_by_licence(ranges.facts, manifest) if ranges else {})
     records.update(added.licences if added else {})
     terms = licence_of(rows, records=records, otherwise=licence)
-    judged = _judged(photos, manifest)
-    _make_folder(output)  # before the photos are run: what is computed must find its place
+    judged = judged_photos(photos, manifest)
+    make_world_folder(output)  # before the photos are run: what is computed must find its place
     answers = infer(network, config, judged, title="profile")
     network = network.cpu()
     _take_rule(network, config, judged, drop_rule)
@@ -127,7 +124,10 @@ def publish(
     facts = _describe(
         name or output.resolve().name, network, config, photos, terms, graph, output, added
     )
-    seal_world(output, _with_metrics(facts, photos, judged, answers, config.classes))
+    seal_world(
+        output,
+        with_metrics(facts, judged, answers, config.classes, learnt_from=photos.split("train")),
+    )
     return Published(output, len(config.classes), len(judged), answers.unreadable)
 
 
@@ -196,27 +196,6 @@ def _write_expert_tables(
         exact_drops(network, config, judged, photos_per_class=exact).write(folder)
 
 
-def _make_folder(output: Path) -> None:
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WorldError(
-            f"{output}: cannot be made as the folder of a world ({error.strerror}); a file may "
-            "stand there. Publish into another folder"
-        ) from error
-
-
-def _judged(photos: Manifest, path: Path) -> Manifest:
-    labelled = photos.labelled()
-    judged = labelled.where(np.isin(_array(labelled.strings("split")), ["val", "test"]))
-    if len(judged) == 0:
-        raise ManifestError(
-            f"{path}: no labelled photo in splits val and test, so nothing can be measured. "
-            "Import more photos, or give splits in a split column"
-        )
-    return judged
-
-
 def _describe(
     name: str,
     network: SpeciesNetwork,
@@ -259,23 +238,3 @@ def _describe(
         licence=terms,
         metrics={},
     )
-
-
-def _with_metrics(
-    facts: Description,
-    photos: Manifest,
-    judged: Manifest,
-    answers: Answers,
-    classes: Sequence[str],
-) -> Description:
-    """Add what the network reaches on the test photos, where there are any."""
-    test_N = _array(judged.strings("split"))[answers.row_N] == "test"
-    if not test_N.any():
-        return facts
-    learnt = set(photos.split("train").strings("location_id"))
-    measured = summarise(answers.where(test_N), judged, classes, "test", train_cameras=learnt)
-    return replace(facts, metrics=measured.to_json())
-
-
-def _array(texts: Sequence[str | None]) -> NDArray[np.str_]:
-    return np.array([text or "" for text in texts])

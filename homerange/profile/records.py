@@ -11,15 +11,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from homerange.data.answers import Answers
+from homerange.data.importers.occurrences import Records
 from homerange.data.manifest import Manifest
 from homerange.data.metrics import in_top
 from homerange.data.names import OUTCOMES
 from homerange.geo.coarse import UNCERTAINTY_BANDS_KM, coarse_cells
-from homerange.train.infer import Answers
+from homerange.world.occurrences import EXTRA
 from homerange.world.parquet import strings
 from homerange.world.tables import Evidence, Occurrence, Profile, count_band
 
-__all__ = ["evidence", "occurrence", "profile_counts", "published_cells"]
+__all__ = ["added_occurrence", "evidence", "occurrence", "profile_counts", "published_cells"]
 
 RECORD_SPLITS = ("train", "val")
 """Test photos stay out of the occurrence, so that a list can be judged on them."""
@@ -36,28 +38,57 @@ def occurrence(manifest: Manifest) -> Occurrence:
     The uncertainty of a row is the largest of its band, so that one vague record does not take
     the vote of exact ones.
     """
-    uncertainty_km_N = _uncertainty_km(manifest)
-    table = pa.table(
-        {
-            "species": manifest.table["species"],
-            "cell": published_cells(manifest),
-            "month": np.array([_month(time) for time in manifest.strings("datetime")], np.int8),
-            "source": manifest.table["split"],
-            "band": np.digitize(uncertainty_km_N, UNCERTAINTY_BANDS_KM, right=True),
-            "uncertainty_km": uncertainty_km_N,
-        }
-    )
     species_N = np.array([name or "" for name in manifest.strings("species")])
     split_N = np.array([name or "" for name in manifest.strings("split")])
     is_record_N = (
-        (species_N != "")
-        & ~np.isin(species_N, OUTCOMES)
-        & np.isin(split_N, RECORD_SPLITS)
-        & (table["cell"].to_numpy() != 0)
+        (species_N != "") & ~np.isin(species_N, OUTCOMES) & np.isin(split_N, RECORD_SPLITS)
     )
+    return _counted(
+        species=species_N,
+        cell=np.where(is_record_N, published_cells(manifest), np.uint64(0)),
+        month=np.array([_month(time) for time in manifest.strings("datetime")], np.int8),
+        source=split_N,
+        uncertainty_km=_uncertainty_km(manifest),
+    )
+
+
+def added_occurrence(records: Records) -> Occurrence:
+    """Count records that are no photos of a world, as its source ``extra``; those of ``test`` not.
+
+    The same bands and cells as in :func:`occurrence`; a table of records has no months.
+    """
+    uncertainty_km_N = records.uncertainty_km_N.astype(np.float32)
+    cell_N = coarse_cells(records.latlon_N2, uncertainty_km_N)
+    return _counted(
+        species=records.species_N,
+        cell=np.where(records.split_N == "test", np.uint64(0), cell_N),
+        month=np.zeros(len(cell_N), np.int8),
+        source=np.full(len(cell_N), EXTRA),
+        uncertainty_km=uncertainty_km_N,
+    )
+
+
+def _counted(
+    *,
+    species: NDArray[np.str_],
+    cell: NDArray[np.uint64],
+    month: NDArray[np.int8],
+    source: NDArray[np.str_],
+    uncertainty_km: NDArray[np.float32],
+) -> Occurrence:
+    """Count the records of each kind, shape (N,) each; those of cell 0 are left out."""
+    columns = {
+        "species": pa.array(species.tolist(), pa.string()),
+        "cell": cell,
+        "month": month,
+        "source": pa.array(source.tolist(), pa.string()),
+        "band": np.digitize(uncertainty_km, UNCERTAINTY_BANDS_KM, right=True),
+        "uncertainty_km": uncertainty_km,
+    }
     keys = ["species", "cell", "month", "source", "band"]
     grouped = (
-        table.filter(pa.array(is_record_N))
+        pa.table(columns)
+        .filter(pa.array(cell != 0))
         .group_by(keys)
         .aggregate([("uncertainty_km", "max"), ("cell", "count")])
         .sort_by([(key, "ascending") for key in keys])

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from homerange.data.answers import Answers
+from homerange.data.evaluation import Evaluation, summarise
 from homerange.data.manifest import Manifest
 from homerange.errors import CheckpointError, ManifestError
 from homerange.model.checkpoint import WEIGHTS, CheckpointConfig, load_checkpoint
@@ -17,8 +19,7 @@ from homerange.profile.work import Work, count_work
 from homerange.report.locations import Location
 from homerange.report.sweep import Right
 from homerange.specialize.figures import score
-from homerange.train.evaluate import Evaluation, summarise
-from homerange.train.infer import Answers, infer
+from homerange.train.infer import infer
 
 __all__ = ["PAPER_PX", "Measured", "measure"]
 

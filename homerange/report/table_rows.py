@@ -6,6 +6,7 @@ NAME_high; None is an empty cell.
 
 from collections.abc import Sequence
 
+from homerange.data.evaluation import Metrics
 from homerange.model.experts import ExpertSpec
 from homerange.model.network import build_network
 from homerange.profile.work import Work, count_work
@@ -21,7 +22,6 @@ from homerange.report.paper import (
     LocationRow,
 )
 from homerange.specialize.figures import Score
-from homerange.train.evaluate import Metrics
 
 __all__ = ["location_rows", "overall_rows", "place_rows", "readable", "size_rows"]
 

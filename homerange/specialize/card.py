@@ -11,7 +11,7 @@ from homerange.specialize.expert_figures import ExpertFigures
 from homerange.specialize.figures import Figures, Row, Score, Size
 from homerange.specialize.names import some
 from homerange.specialize.species import ExpectedSpecies, SpeciesTable
-from homerange.world.description import OCCURRENCES, DropRule
+from homerange.world.description import ADOPTED, OCCURRENCES, DropRule
 from homerange.world.world import World
 
 __all__ = ["model_card"]
@@ -40,7 +40,7 @@ def model_card(
         _what(world, table),
         "## How good is it",
         _rows(figures, experts),
-        _explanation(table, figures) + _about_experts(experts),
+        _explanation(world, table, figures) + _about_experts(experts),
         "## What made it smaller",
         _levers(world, table, figures, experts),
         "## Species",
@@ -137,7 +137,7 @@ def _share(score: Score) -> str:
     )
 
 
-def _explanation(table: SpeciesTable, figures: Figures) -> str:
+def _explanation(world: World, table: SpeciesTable, figures: Figures) -> str:
     off_list = (
         f" and {_count(figures.photos_off_list, 'test photo')} taken at the place of species off "
         "the list, which this package cannot name and which count as errors"
@@ -151,8 +151,21 @@ def _explanation(table: SpeciesTable, figures: Figures) -> str:
         "place: all test photos taken there, outcomes too. MB are 10^6 bytes on disk. "
         "Multiply-adds are those of convolutions and matrix products. The world masked to the "
         "list may answer with this package's classes only; it is what the package must be "
-        "compared with. No photo that the accuracy was measured on was used to make the model."
+        f"compared with. {_unseen(world)}"
     )
+
+
+def _unseen(world: World) -> str:
+    if _adopted(world):
+        return (
+            "The network comes from elsewhere: photos that the accuracy was measured on may have "
+            "been among those that trained it."
+        )
+    return "No photo that the accuracy was measured on was used to make the model."
+
+
+def _adopted(world: World) -> bool:
+    return world.description.provenance.recipe == ADOPTED
 
 
 def _levers(
@@ -213,9 +226,15 @@ def _photos(world: World) -> str:
     provenance, licence = world.description.provenance, world.description.licence
     sources, rows = _counted(provenance.sources), _counted(licence.rows)
     splits = ", ".join(f"{n:,} {split}" for split, n in provenance.photos.items())
+    start = _plain(provenance.start)
+    made = f"The world was trained with the recipe {_plain(provenance.recipe)} from {start}."
+    if _adopted(world):
+        made = (
+            f"The network comes from elsewhere, already trained: {start}. On which photos, is not "
+            "known here; the photos below say where species live and how right it is."
+        )
     return (
-        f"The world was trained with the recipe {_plain(provenance.recipe)} from "
-        f"{_plain(provenance.start)}. Photos: {splits}. Sources: {sources or 'not known'}. "
+        f"{made} Photos: {splits}. Sources: {sources or 'not known'}. "
         f"Licences of the photos: {rows or 'not known'}.\n\n"
         f"Licence of these weights, computed from those of the photos: {_plain(licence.weights)}."
     )

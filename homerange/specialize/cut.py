@@ -28,7 +28,7 @@ from homerange.world.description import DropRule, ExpertLayer
 from homerange.world.weights import StoredTensor, read_header, read_rows
 from homerange.world.world import World
 
-__all__ = ["KeptExperts", "cut_world"]
+__all__ = ["KeptExperts", "cut_world", "forget_the_exporter"]
 
 
 KeptExperts = Mapping[int, NDArray[np.integer]]
@@ -74,7 +74,7 @@ def cut_world(
     _check_layers(world, experts or {})
     _embed(model.graph, world.weights_path, header, kept)
     _declare_output(model.graph, world.graph.output, len(class_index_K))
-    _forget_the_exporter(model)
+    forget_the_exporter(model)
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
@@ -264,7 +264,7 @@ def _declare_output(graph: onnx.GraphProto, name: str, classes: int) -> None:
             output.type.tensor_type.shape.dim[-1].dim_value = classes
 
 
-def _forget_the_exporter(model: onnx.ModelProto) -> None:
+def forget_the_exporter(model: onnx.ModelProto) -> None:
     """Remove what exporters note for debugging: it weighs, and names folders of their machine."""
     graph = model.graph
     model.ClearField("doc_string")

@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from homerange.data.answers import Unreadable, class_indices
 from homerange.data.images import Preprocessing, prepare, read_rgb
 from homerange.data.manifest import Manifest
 from homerange.errors import ConfigError, ImageError, ManifestError
@@ -27,22 +28,8 @@ __all__ = [
     "GlobalBatches",
     "PlainPhotos",
     "TrainingPhotos",
-    "Unreadable",
-    "check_readable",
-    "class_indices",
     "loader",
 ]
-
-UNLABELLED = -1
-
-
-@dataclass(frozen=True)
-class Unreadable:
-    """A photo that could not be read, and why."""
-
-    photo: int
-    image: str
-    reason: str
 
 
 @dataclass
@@ -67,15 +54,6 @@ class Batch:
 
 
 Sample = tuple[Tensor, int, int]
-
-
-def class_indices(manifest: Manifest, classes: Sequence[str]) -> list[int]:
-    """Return the class of each row, -1 where it has no label or none of ``classes``."""
-    index = {name: i for i, name in enumerate(classes)}
-    return [
-        UNLABELLED if name is None else index.get(name, UNLABELLED)
-        for name in manifest.strings("species")
-    ]
 
 
 class _Photos(Dataset[Sample | Unreadable]):
@@ -151,20 +129,6 @@ class TrainingPhotos(_Photos):
         crop = self.crop(photo)
         with seeded(self.config.seed, self.epoch, photo, 1):
             return appearance(crop, self.config)
-
-
-def check_readable(manifest: Manifest, unreadable: Sequence[Unreadable]) -> None:
-    """Refuse to go on where there were photos and not one of them could be read.
-
-    Raises:
-        ManifestError: With the first reason, and the folder where the photos were looked for.
-    """
-    if len(manifest) and len({bad.photo for bad in unreadable}) == len(manifest):
-        first = unreadable[0]
-        raise ManifestError(
-            f"none of {len(manifest):,} photos could be read, the first because: {first.reason}. "
-            f"They are looked for in {manifest.root}; import them again if they have moved"
-        )
 
 
 def _crop_to_box(image: Image.Image, box: tuple[float, float, float, float]) -> Image.Image:

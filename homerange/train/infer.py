@@ -6,48 +6,17 @@ Axes used in this file:
     N  photos that could be read      D  features      C  classes
 """
 
-from dataclasses import dataclass
-from typing import Self
-
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from homerange.data.answers import Answers, Unreadable, check_readable
 from homerange.data.manifest import Manifest
 from homerange.model.checkpoint import CheckpointConfig
 from homerange.model.network import SpeciesNetwork
 from homerange.progress import progress
-from homerange.train.dataset import PlainPhotos, Unreadable, check_readable, loader
+from homerange.train.dataset import PlainPhotos, loader
 
-__all__ = ["Answers", "infer"]
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What a network says of each photo of a manifest."""
-
-    row_N: NDArray[np.int64]
-    """Row of the manifest."""
-
-    class_N: NDArray[np.int64]
-    """True class; -1 where the network does not know the species."""
-
-    features_ND: NDArray[np.float32]
-    """Input of the class rows."""
-
-    logits_NC: NDArray[np.float32]
-
-    unreadable: list[Unreadable]
-
-    def where(self, mask_N: NDArray[np.bool_]) -> Self:
-        """Return the answers where ``mask_N`` is true."""
-        return type(self)(
-            self.row_N[mask_N],
-            self.class_N[mask_N],
-            self.features_ND[mask_N],
-            self.logits_NC[mask_N],
-            self.unreadable,
-        )
+__all__ = ["infer"]
 
 
 def infer(

@@ -18,19 +18,12 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from torch.utils.data import DataLoader
 
+from homerange.data.answers import Unreadable, check_readable
 from homerange.model.checkpoint import save_weights
 from homerange.model.projections import save_projections
 from homerange.progress import Step, progress
 from homerange.train.augment import seeded
-from homerange.train.dataset import (
-    Batch,
-    GlobalBatches,
-    PlainPhotos,
-    TrainingPhotos,
-    Unreadable,
-    check_readable,
-    loader,
-)
+from homerange.train.dataset import Batch, GlobalBatches, PlainPhotos, TrainingPhotos, loader
 from homerange.train.learner import Learner
 from homerange.train.losses import draw_mix
 from homerange.train.places import TrainingPlaces

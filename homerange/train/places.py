@@ -22,12 +22,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from homerange.data.answers import class_indices
 from homerange.data.manifest import Manifest
 from homerange.data.names import OUTCOMES
 from homerange.errors import ConfigError
 from homerange.geo.sphere import EARTH_RADIUS_KM, great_circle_km
 from homerange.model.experts import ExpertMlp
-from homerange.train.dataset import class_indices
 
 __all__ = ["ExpertUse", "TrainingPlace", "TrainingPlaces", "as_cut"]
 

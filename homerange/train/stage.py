@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 from lightning.fabric import Fabric
 
+from homerange.data.answers import Unreadable
 from homerange.data.manifest import Manifest
 from homerange.data.names import OUTCOMES
 from homerange.errors import CheckpointError, ConfigError, ManifestError
@@ -22,7 +23,7 @@ from homerange.model.network import SpeciesNetwork
 from homerange.train.augment import seeded
 from homerange.train.config import TrainConfig
 from homerange.train.contrast import LocationLoss
-from homerange.train.dataset import PlainPhotos, TrainingPhotos, Unreadable
+from homerange.train.dataset import PlainPhotos, TrainingPhotos
 from homerange.train.engine import make_fabric
 from homerange.train.learner import Learner
 from homerange.train.loop import TrainingData, fit

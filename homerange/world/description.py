@@ -13,6 +13,7 @@ from homerange.data.images import Preprocessing
 from homerange.errors import HomerangeError, WorldError
 
 __all__ = [
+    "ADOPTED",
     "OCCURRENCES",
     "Architecture",
     "Description",
@@ -25,6 +26,9 @@ __all__ = [
 
 DropRule = Literal["reroute", "zero", "literal", "skip", "mean"]
 """What becomes of a token whose expert is gone, as in ``homerange.model.experts``."""
+
+ADOPTED = "adopted"
+"""The recipe of a world whose network came from elsewhere, already trained."""
 
 OCCURRENCES = "occurrences: "
 """Keys of ``sources`` and of licences that begin so count records of species that were added."""

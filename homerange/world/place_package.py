@@ -43,6 +43,9 @@ PLACE_KEYS = frozenset(
     "format version name created homerange place species outcomes labels experts thresholds "
     "preprocessing graph parent figures files".split()
 )
+NEW_KEYS = {"adapted": 2}
+"""Keys that not every package has, and the version since which there are such."""
+
 GRAPH_KEYS = frozenset(("input", "output"))
 
 _REMAKE = "Copy or download it again, or make it again with: homerange get"
@@ -203,7 +206,10 @@ def _no_number(name: str) -> object:
 def _check_keys(place: Mapping[str, object], path: Path) -> None:
     """Refuse what this version does not know: run without it, the model would answer otherwise."""
     graph = _object(place, "graph", path)
-    unknown = [*(set(place) - PLACE_KEYS), *(f"graph.{key}" for key in set(graph) - GRAPH_KEYS)]
+    # The version is one that this reader knows: a whole number.
+    version = int(str(place["version"]))
+    known = PLACE_KEYS | {key for key, since in NEW_KEYS.items() if since <= version}
+    unknown = [*(set(place) - known), *(f"graph.{key}" for key in set(graph) - GRAPH_KEYS)]
     if unknown:
         raise PackageError(
             f"{path}: place.json has the key {min(unknown)!r}, which homerange {__version__} does "

@@ -28,6 +28,7 @@ __all__ = [
     "WORLD_VERSION",
     "StoredFile",
     "World",
+    "make_world_folder",
     "open_world",
     "seal_world",
 ]
@@ -141,6 +142,21 @@ def open_world(path: str | Path) -> World:
     taxa = Taxa.read(path)
     _check_taxa(path / Taxa.file, taxa, description.architecture.classes)
     return World(path, sha256, description, files, taxa)
+
+
+def make_world_folder(path: Path) -> None:
+    """Make the folder of a world where there is none.
+
+    Raises:
+        WorldError: If it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WorldError(
+            f"{path}: cannot be made as the folder of a world ({error.strerror}); a file may "
+            "stand there. Publish into another folder"
+        ) from error
 
 
 def seal_world(path: str | Path, description: Description) -> str:

@@ -16,10 +16,10 @@ from homerange.baselines import ptfl
 from homerange.baselines.clients import clients_of
 from homerange.baselines.ptfl import PtflConfig, fedavg, train_ptfl
 from homerange.baselines.systems import read_recipe
+from homerange.data.answers import Unreadable
 from homerange.errors import ConfigError, ManifestError
 from homerange.geo.cells import parse_cell
 from homerange.train.config import TrainConfig
-from homerange.train.dataset import Unreadable
 from homerange.train.dense import train_dense
 from homerange.train.state import STATE
 

@@ -12,6 +12,7 @@ from tiny_training import CLASSES, tiny_manifest
 from tiny_world import expert_checkpoint
 from torch import nn
 
+from homerange.data.answers import class_indices
 from homerange.data.manifest import Manifest
 from homerange.errors import ManifestError
 from homerange.model.checkpoint import save_weights
@@ -21,7 +22,7 @@ from homerange.profile.expert_sums import expert_layers
 from homerange.profile.patches import TAU, layer_patches, place_affinity
 from homerange.profile.place_views import views_of_encoder, views_of_photos
 from homerange.profile.routing import on_the_map
-from homerange.train.dataset import PlainPhotos, class_indices
+from homerange.train.dataset import PlainPhotos
 
 LAYER, EXPERTS = 3, 5
 PLACES = 2

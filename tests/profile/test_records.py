@@ -5,12 +5,12 @@ import pytest
 from sklearn.metrics import log_loss
 from tiny_training import manifest_of
 
+from homerange.data.answers import Answers
 from homerange.geo.cells import cell_ids, cell_level, mean_edge_km, to_token
 from homerange.geo.place import Circle
 from homerange.profile.records import evidence, occurrence, profile_counts, published_cells
 from homerange.profile.taxa import taxa
 from homerange.specialize.records import counts_for
-from homerange.train.infer import Answers
 
 SERENGETI = {"latitude_deg": -2.33, "longitude_deg": 34.83}
 CHICAGO = {"latitude_deg": 41.88, "longitude_deg": -87.63}

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from tiny_training import CLASSES, draw_photo, manifest_of, tiny_config, tiny_manifest
 
+from homerange.data.answers import class_indices
 from homerange.data.images import Preprocessing, prepare
 from homerange.data.manifest import Manifest
 from homerange.errors import ConfigError
@@ -17,7 +18,6 @@ from homerange.train.dataset import (
     GlobalBatches,
     PlainPhotos,
     TrainingPhotos,
-    class_indices,
     loader,
 )
 

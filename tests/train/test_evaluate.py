@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, top_k_accuracy_score
 from tiny_training import CLASSES, manifest_of, tiny_manifest
 
+from homerange.data.answers import Answers
+from homerange.data.evaluation import summarise
 from homerange.data.images import Preprocessing, prepare
 from homerange.data.manifest import Manifest, with_column
 from homerange.data.metrics import wilson_interval
@@ -17,8 +19,8 @@ from homerange.errors import CheckpointError, ManifestError
 from homerange.model.checkpoint import CheckpointConfig, load_checkpoint, save_weights
 from homerange.model.network import pixels_to_input
 from homerange.show import print_evaluation
-from homerange.train.evaluate import evaluate, summarise
-from homerange.train.infer import Answers, infer
+from homerange.train.evaluate import evaluate
+from homerange.train.infer import infer
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""The verb ``adapt``: a package learns its user's corrections, without torch."""
