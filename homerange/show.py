@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from homerange.specialize.species import SpeciesTable
     from homerange.train.evaluate import Evaluation, Metrics
 
-__all__ = ["print_evaluation", "print_package", "print_species", "print_summary"]
+__all__ = ["print_address", "print_evaluation", "print_package", "print_species", "print_summary"]
 
 
 def print_evaluation(evaluation: "Evaluation") -> None:
@@ -114,6 +114,12 @@ def print_summary(summary: "PredictSummary", output: Path) -> None:
         click.echo(f"{summary.repeated:,} photos stood in the list twice and were run once")
     if summary.accuracy:
         click.echo(str(summary.accuracy))
+
+
+def print_address(address: str) -> None:
+    """Print where the map is, also into a pipe at once."""
+    click.echo(f"map: {address}")
+    click.echo("stop it with Ctrl-C", err=True)
 
 
 def _metrics(metrics: "Metrics") -> list[str]:
