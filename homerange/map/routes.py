@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any, BinaryIO
 
 from fastapi import APIRouter, Depends, Request
-from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from homerange import __version__
 from homerange.geo.place import place_from_json
@@ -21,13 +21,13 @@ from homerange.map.messages import (
     ErrorAnswer,
     HealthAnswer,
     PlaceQuestion,
-    Species,
     SpeciesAnswer,
     WorldAnswer,
 )
 from homerange.map.order import Order
 from homerange.map.problems import Problem
 from homerange.specialize.species import species_at
+from homerange.specialize.species_file import species_text
 
 __all__ = ["ROUTES"]
 
@@ -74,19 +74,13 @@ def world(builder: TheBuilder) -> WorldAnswer:
     )
 
 
-@ROUTES.post("/species")
-def species(question: PlaceQuestion, builder: TheBuilder) -> SpeciesAnswer:
-    """List the species of a place with the reason for each, as ``homerange species`` does."""
+@ROUTES.post("/species", response_class=Response, responses={200: {"model": SpeciesAnswer}})
+def species(question: PlaceQuestion, builder: TheBuilder) -> Response:
+    """List the species of a place with the reason for each: ``homerange species --format json``."""
     place = place_from_json(question.place)
     found = species_at(builder.world, place, include=question.include, exclude=question.exclude)
-    return SpeciesAnswer(
-        place=place.to_json(),
-        described=place.describe(),
-        species=[Species.model_validate(one.to_json()) for one in found.species],
-        outcomes=list(found.outcomes),
-        not_in_world=list(found.not_in_world),
-        warnings=list(found.warnings),
-    )
+    text = species_text(builder.world, found, "json")
+    return Response(text, media_type="application/json")
 
 
 @ROUTES.post("/builds", status_code=202)
