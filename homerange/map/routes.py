@@ -35,8 +35,9 @@ RETRY_AFTER_S = 10
 CHUNK_BYTES = 256 * 1024
 
 Answers = dict[int | str, dict[str, Any]]  # what FastAPI takes
+_ERROR = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorAnswer"}}}
 _ERRORS: Answers = {
-    status: {"model": ErrorAnswer, "description": "What is wrong, and the next step"}
+    status: {"content": _ERROR, "description": "What is wrong, and the next step"}
     for status in ("4XX", "5XX")
 }
 _BYTES: Answers = {200: {"content": {"application/octet-stream": {"schema": {"type": "string"}}}}}
@@ -53,7 +54,7 @@ def _builder(request: Request) -> Builder:
 TheBuilder = Annotated[Builder, Depends(_builder)]
 
 
-@ROUTES.get("/health")
+@ROUTES.get("/health", responses={503: {"model": ErrorAnswer}})
 def health(builder: TheBuilder) -> HealthAnswer:
     """Say whether the server answers and makes packages."""
     if not builder.alive:
