@@ -15,6 +15,7 @@ from homerange.adopt_verbs import adapt, adopt
 from homerange.errors import HomerangeError
 from homerange.extras import explain
 from homerange.import_verbs import import_
+from homerange.map_verb import map_
 from homerange.place_options import takes_area, takes_place
 from homerange.report_verbs import report
 from homerange.reports import report_unreadable
@@ -68,6 +69,7 @@ main.add_command(predict)
 main.add_command(watch)
 main.add_command(adopt)
 main.add_command(adapt)
+main.add_command(map_)
 
 
 @main.command()

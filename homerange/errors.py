@@ -15,6 +15,7 @@ HomerangeError
   DownloadError        photos could not be fetched
   AdaptError           corrections cannot be used, or would make a package worse
   RunError             a run over photos cannot start, or cannot go on from its journal
+  MapError             the map cannot be served
   ExtraNotInstalled    a feature needs an optional dependency that is absent
 
 Each also inherits the built-in error that a Python programmer would expect to catch. Messages
@@ -31,6 +32,7 @@ __all__ = [
     "HomerangeError",
     "ImageError",
     "ManifestError",
+    "MapError",
     "ModelError",
     "OccurrenceError",
     "PackageError",
@@ -99,6 +101,10 @@ class AdaptError(HomerangeError, ValueError):
 
 class RunError(HomerangeError, ValueError):
     """A run over photos cannot start, or cannot go on from its journal."""
+
+
+class MapError(HomerangeError, ValueError):
+    """The map cannot be served: its folder, its address or a setting is at fault."""
 
 
 class ExtraNotInstalled(HomerangeError, ImportError):

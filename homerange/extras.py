@@ -11,6 +11,8 @@ EXTRA_OF = {
     "av": "video",
     "duckdb": "get",
     "onnx": "get",
+    "fastapi": "map",
+    "uvicorn": "map",
     "matplotlib": "report",
     "open_clip": "baselines",
     "lightning": "train",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "print_adapted",
+    "print_address",
     "print_adopted",
     "print_evaluation",
     "print_package",
@@ -180,6 +181,12 @@ def print_summary(summary: "PredictSummary", output: Path) -> None:
     if summary.review:
         click.echo(f"photos to check: {summary.review}")
     warn(summary.warnings)
+
+
+def print_address(address: str) -> None:
+    """Print where the map is, also into a pipe at once."""
+    click.echo(f"map: {address}")
+    click.echo("stop it with Ctrl-C", err=True)
 
 
 def _metrics(metrics: "Metrics") -> list[str]:

@@ -32,6 +32,7 @@ ON_TOP = {
     "adopt_verbs",
     "cli",
     "import_verbs",
+    "map_verb",
     "place_options",
     "report_verbs",
     "reports",

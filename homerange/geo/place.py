@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from homerange.errors import PlaceError
 from homerange.geo.cells import cell_level, mean_edge_km, parse_cell, to_path, to_token
 from homerange.geo.countries import Country
-from homerange.geo.geojson import polygon_of
+from homerange.geo.geojson import is_number, polygon_of
 from homerange.geo.polygon import Polygon
 from homerange.geo.species_list import SpeciesList
 
@@ -213,7 +213,7 @@ def _part_from_json(data: Mapping[str, object]) -> Area | SpeciesList:
             "longitude_deg": int() | float() as longitude_deg,
             "radius_km": int() | float() as radius_km,
             **rest,
-        } if not rest:
+        } if not rest and all(map(is_number, (latitude_deg, longitude_deg, radius_km))):
             return Circle(float(latitude_deg), float(longitude_deg), float(radius_km))
         case {"kind": "cell", "cell": str(path), "token": str(token), **rest} if not rest:
             if parse_cell(path) != parse_cell(token):

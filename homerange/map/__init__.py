@@ -1,0 +1,1 @@
+"""The map: name a place in a browser and take its model home."""
