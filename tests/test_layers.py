@@ -27,10 +27,13 @@ MAY_IMPORT = {
     "profile": {"geo", "data", "world", "specialize", "model", "train"},
     "baselines": {"geo", "data", "model", "train"},
     "report": {"geo", "data", "world", "specialize", "model", "train", "profile"},
+    "map": {"geo", "data", "world", "specialize"},
+    "demo": {"geo", "data", "world", "specialize", "run"},
 }
 ON_TOP = {
     "adopt_verbs",
     "cli",
+    "demo_verb",
     "import_verbs",
     "map_verb",
     "place_options",
