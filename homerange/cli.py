@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from homerange import __version__
+from homerange.demo_verb import demo
 from homerange.errors import HomerangeError
 from homerange.extras import explain
 from homerange.import_verbs import import_
@@ -63,6 +64,7 @@ def main() -> None:
 main.add_command(import_)
 main.add_command(train)
 main.add_command(report)
+main.add_command(demo)
 
 
 @main.command()

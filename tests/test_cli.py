@@ -139,7 +139,9 @@ def test_a_place_must_be_named(verb, world, tmp_path):
     assert "name a place: --at LAT,LON, --s2 CELL, --country NAME, --geojson FILE" in result.stderr
 
 
-@pytest.mark.parametrize("place", [("--s2", "4c"), ("--country", "KEN"), ("--species", "names.txt"), ()])
+@pytest.mark.parametrize(
+    "place", [("--s2", "4c"), ("--country", "KEN"), ("--species", "names.txt"), ()]
+)
 def test_a_radius_without_its_centre_is_not_passed_over(place, world, tmp_path):
     commands = [("species", "--world", world), ("photos", "m.parquet", "-o", tmp_path / "l.csv")]
     for command in commands[: 1 if "--species" in place else 2]:

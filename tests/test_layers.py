@@ -27,8 +27,18 @@ MAY_IMPORT = {
     "profile": {"geo", "data", "world", "specialize", "model", "train"},
     "baselines": {"geo", "data", "model", "train"},
     "report": {"geo", "data", "world", "specialize", "model", "train", "profile"},
+    "demo": {"geo", "data", "world", "specialize", "run"},
 }
-ON_TOP = {"cli", "import_verbs", "place_options", "report_verbs", "reports", "show", "train_verbs"}
+ON_TOP = {
+    "cli",
+    "demo_verb",
+    "import_verbs",
+    "place_options",
+    "report_verbs",
+    "reports",
+    "show",
+    "train_verbs",
+}
 
 BASE = {"numpy", "onnxruntime", "PIL", "simplejpeg", "click", "rich"}
 TORCH = {"model", "train", "profile", "baselines"}

@@ -3,6 +3,7 @@
 import base64
 import io
 import itertools
+import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +32,10 @@ class Answered:
     """Of each model, its best label and that label's probability."""
 
 
-def answer_photos(source: Path, packages: Sequence[Path], *, most: int = 12) -> tuple[Answered, ...]:
-    """Run some models over the first photos of a source.
+def answer_photos(
+    source: Path, packages: Sequence[Path], *, most: int = 12
+) -> tuple[Answered, ...]:
+    """Run some models over a few photos of a source, drawn at random, always the same.
 
     Args:
         source: A folder, a photo or a list of photos.
@@ -44,16 +47,16 @@ def answer_photos(source: Path, packages: Sequence[Path], *, most: int = 12) -> 
         PackageError: If a package is broken.
     """
     sessions = [Session.open(package) for package in packages]
-    return tuple(itertools.islice(_answered(source, sessions), most))
+    paths = sorted(photo.path for photo in find_photos(source) if not photo.problem)
+    random.Random(0).shuffle(paths)
+    return tuple(itertools.islice(_answered(paths, sessions), most))
 
 
-def _answered(source: Path, sessions: Sequence[Session]) -> Iterator[Answered]:
-    for photo in find_photos(source):
-        if photo.problem:
-            continue
+def _answered(paths: Sequence[Path], sessions: Sequence[Session]) -> Iterator[Answered]:
+    for path in paths:
         try:
-            answers = tuple(_best(session, photo.path) for session in sessions)
-            yield Answered(picture=_thumbnail(photo.path), answers=answers)
+            answers = tuple(_best(session, path) for session in sessions)
+            yield Answered(picture=_thumbnail(path), answers=answers)
         except ImageError:
             continue
 

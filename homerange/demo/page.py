@@ -48,7 +48,9 @@ def write_page(
 def _head(world: World, tour: Tour) -> str:
     made = [one for one in tour.models if one.made]
     equal = sum(one.equal for one in made)
-    legend = "".join(f'<span><i style="background:{c}"></i>{n}</span>' for n, (_, c) in BANDS.items())
+    legend = "".join(
+        f'<span><i style="background:{c}"></i>{n}</span>' for n, (_, c) in BANDS.items()
+    )
     return (
         "<h1>A model for every country</h1>"
         f'<p class="big">{len(tour.models)} countries were named; {len(made)} of them have '
@@ -190,9 +192,10 @@ def _photos(sides: Sequence[Side], photos: Sequence[Answered]) -> str:
 
 
 def _foot(world: World) -> str:
+    licence = escape(world.description.licence.weights)
     return (
         f"<p class='quiet'>homerange {__version__}; world {escape(world.description.name)}, "
-        f"sha256 {world.sha256[:12]}, licence {escape(world.description.licence)}. Borders: "
+        f"sha256 {world.sha256[:12]}, licence {licence}. Borders: "
         "Natural Earth, public domain. Not for legal, safety or anti-poaching decisions alone: "
         "somebody who knows the animals checks what matters.</p>"
     )

@@ -99,9 +99,7 @@ def _make(
     size = path.stat().st_size
     if not keep:
         path.unlink()
-    return _model(
-        country, start, species=len(made.table.species), size=size, difference=difference
-    )
+    return _model(country, start, species=len(made.table.species), size=size, difference=difference)
 
 
 def _model(
@@ -121,5 +119,3 @@ def _note(one: CountryModel) -> str:
         return "no records in this world"
     equal = "equal to the world" if one.equal else f"DIFFERS by {one.difference:.2g}"
     return f"{one.species} species, {one.bytes / 1e6:.2f} MB, {equal}"
-
-
