@@ -12,6 +12,7 @@ import click
 
 from homerange import __version__
 from homerange.adopt_verbs import adapt, adopt
+from homerange.demo_verb import demo
 from homerange.errors import HomerangeError
 from homerange.extras import explain
 from homerange.import_verbs import import_
@@ -70,6 +71,7 @@ main.add_command(watch)
 main.add_command(adopt)
 main.add_command(adapt)
 main.add_command(map_)
+main.add_command(demo)
 
 
 @main.command()

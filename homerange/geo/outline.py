@@ -62,6 +62,11 @@ class Outline:
         """
         self._areas = [[unwrapped(ring_V2) for ring_V2 in area] for area in areas]
 
+    @property
+    def rings(self) -> tuple[Ring, ...]:
+        """The rings of all areas, each laid out on the map without a jump at the dateline."""
+        return tuple(ring_V2 for area in self._areas for ring_V2 in area)
+
     def holds(self, latlon_N2: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Tell which places lie inside, shape (N,), for places of shape (N, 2)."""
         inside_N = np.zeros(len(latlon_N2), bool)

@@ -1,0 +1,1 @@
+"""Every country gets its model while you watch: what ``homerange demo`` shows."""
