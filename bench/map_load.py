@@ -33,11 +33,11 @@ from record import spread, write_record
 
 CLASSES = 5089
 MOST_REQUESTS = 100_000
-CITIES = ["-2.33,34.83", "41.88,-87.63", "51.5,-0.12", "-33.87,151.21", "19.43,-99.13"]
+CITIES = ["-2.33,34.83", "41.88,-87.63", "51.5,-0.12", "9.05,7.49", "19.43,-99.13"]
 PLACES = 40
 ORDERS_OF = 0.1
 """Share of clicks after which the package is ordered."""
-PAUSE_S = 1.0
+PAUSE_S = 5.0
 """Mean time between the clicks of a visitor."""
 BACK_WITHIN_S = 60
 ROOT = Path(__file__).parent.parent

@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Iterator
 from typing import Annotated, Any, BinaryIO
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
@@ -55,7 +56,7 @@ TheBuilder = Annotated[Builder, Depends(_builder)]
 
 
 @ROUTES.get("/health", responses={503: {"model": ErrorAnswer}})
-def health(builder: TheBuilder) -> HealthAnswer:
+async def health(builder: TheBuilder) -> HealthAnswer:
     """Say whether the server answers and makes packages."""
     if not builder.alive:
         raise Problem(503, "stopped", "No packages are made.", "Start the server again.")
@@ -63,7 +64,7 @@ def health(builder: TheBuilder) -> HealthAnswer:
 
 
 @ROUTES.get("/world")
-def world(builder: TheBuilder) -> WorldAnswer:
+async def world(builder: TheBuilder) -> WorldAnswer:
     """Say which world all places are cut from."""
     opened = builder.world
     return WorldAnswer(
@@ -76,11 +77,16 @@ def world(builder: TheBuilder) -> WorldAnswer:
 
 
 @ROUTES.post("/species", response_class=Response, responses={200: {"model": SpeciesAnswer}})
-def species(question: PlaceQuestion, builder: TheBuilder) -> Response:
+async def species(question: PlaceQuestion, builder: TheBuilder, request: Request) -> Response:
     """List the species of a place with the reason for each: ``homerange species --format json``."""
-    place = place_from_json(question.place)
-    found = species_at(builder.world, place, include=question.include, exclude=question.exclude)
-    text = species_text(builder.world, found, "json")
+
+    def listed() -> str:
+        """Make the list; this takes a core for a while."""
+        place = place_from_json(question.place)
+        named = {"include": question.include, "exclude": question.exclude}
+        return species_text(builder.world, species_at(builder.world, place, **named), "json")
+
+    text = await run_sync(listed, limiter=request.app.state.lists)
     return Response(text, media_type="application/json")
 
 
@@ -107,7 +113,7 @@ def order(question: BuildQuestion, builder: TheBuilder) -> BuildAnswer:
 
 
 @ROUTES.get("/builds/{id}")
-def progress(id: str, builder: TheBuilder) -> BuildAnswer:
+async def progress(id: str, builder: TheBuilder) -> BuildAnswer:
     """Say how far a build is."""
     return _answer(_find(builder, id))
 
