@@ -29,6 +29,7 @@ from homerange.data.images import read_rgb
 from homerange.data.manifest import Manifest
 from homerange.model.backbone import build_encoder
 from homerange.run.detector import Detector
+from homerange.run.sources import Photo
 from homerange.train.teacher import open_teacher
 
 Bbox = tuple[float, float, float, float]
@@ -93,7 +94,7 @@ def main() -> None:
 
 def best_box(detector: Detector, path: Path) -> tuple[float, Bbox] | None:
     """Return confidence and box of the surest animal of a photo."""
-    found = detector.find(path)
+    found = detector.find(Photo(path.name, path))
     return (found[0].confidence, found[0].bbox) if found else None
 
 

@@ -13,6 +13,7 @@ import click
 
 from homerange import __version__
 from homerange.errors import HomerangeError
+from homerange.export_verbs import export
 from homerange.extras import explain
 from homerange.import_verbs import import_
 from homerange.place_options import takes_area, takes_place
@@ -63,6 +64,7 @@ def main() -> None:
 main.add_command(import_)
 main.add_command(train)
 main.add_command(report)
+main.add_command(export)
 
 
 @main.command()
@@ -230,6 +232,20 @@ def get(
 @click.option("--contact-sheet", type=FILE, metavar="PNG", help="Draw photos with their answers.")
 @click.option("--workers", type=int, help="Threads; all cores otherwise.")
 @click.option("--fresh", is_flag=True, help="Start again; forget answers of earlier runs.")
+@click.option(
+    "--detections",
+    type=FILE,
+    metavar="JSON",
+    help="Boxes of a detector, in MegaDetector's format: look at the animals in them.",
+)
+@click.option("--detector", type=FILE, metavar="ONNX", help="A detector to find animals first.")
+@click.option(
+    "--box-threshold",
+    type=click.FloatRange(0, 1),
+    default=0.2,
+    show_default=True,
+    help="Confidence from which a box is believed.",
+)
 def predict(
     source: Path,
     model: Path,
@@ -238,6 +254,9 @@ def predict(
     contact_sheet: Path | None,
     workers: int | None,
     fresh: bool,
+    detections: Path | None,
+    detector: Path | None,
+    box_threshold: float,
 ) -> None:
     """Name the species in a folder of photos, one photo, or a .txt or .csv list.
 
@@ -246,6 +265,7 @@ def predict(
     \b
     homerange predict photos/ --model serengeti.homerange -o results.json
     homerange predict list.csv --model serengeti.homerange -o results.csv --contact-sheet sheet.png
+    homerange predict photos/ --model serengeti.homerange -o results.json --detections md.json
     """
     from homerange.run.folder import predict as run
     from homerange.show import print_summary
@@ -259,11 +279,41 @@ def predict(
             contact_sheet=contact_sheet,
             workers=workers,
             fresh=fresh,
+            detections=detections,
+            detector=detector,
+            box_threshold=box_threshold,
         )
     except KeyboardInterrupt:
         raise click.ClickException("stopped; the same command goes on from here") from None
     print_summary(summary, output)
     sys.exit(summary.exit_code)
+
+
+@main.command()
+@click.argument("package", type=FILE)
+@click.option("--photos", "source", type=FILE, help="Photos to run on; drawn ones otherwise.")
+@click.option("--threads", default=1, show_default=True, help="Of the model, for its latency.")
+@click.option("--runs", default=100, show_default=True, help="Of the model, for its latency.")
+@click.option("--device", help="What to call this device; its processor otherwise.")
+@click.option("-o", "--output", type=FILE, help="The result as JSON.")
+def bench(
+    package: Path,
+    source: Path | None,
+    threads: int,
+    runs: int,
+    device: str | None,
+    output: Path | None,
+) -> None:
+    """Measure a package on this device: bytes, time and memory.
+
+    \b
+    homerange bench serengeti.homerange --device raspberry-pi-5 -o bench.json
+    """
+    from homerange.run.bench import bench as run
+    from homerange.show import print_measured
+
+    measured = run(package, source=source, threads=threads, runs=runs, device=device, output=output)
+    print_measured(measured)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,20 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from homerange.run.bench import Measured
     from homerange.run.summary import PredictSummary
     from homerange.specialize.figures import Score
     from homerange.specialize.specialize import Specialized
     from homerange.specialize.species import SpeciesTable
     from homerange.train.evaluate import Evaluation, Metrics
 
-__all__ = ["print_evaluation", "print_package", "print_species", "print_summary"]
+__all__ = [
+    "print_evaluation",
+    "print_measured",
+    "print_package",
+    "print_species",
+    "print_summary",
+]
 
 
 def print_evaluation(evaluation: "Evaluation") -> None:
@@ -114,6 +121,26 @@ def print_summary(summary: "PredictSummary", output: Path) -> None:
         click.echo(f"{summary.repeated:,} photos stood in the list twice and were run once")
     if summary.accuracy:
         click.echo(str(summary.accuracy))
+
+
+def print_measured(measured: "Measured") -> None:
+    """Print what a package costs on this device."""
+    click.echo(f"{measured.package} on {measured.device}, {measured.backend}")
+    table = Table(show_header=False, show_edge=False)
+    rss = "not known here" if measured.rss_mb is None else f"{measured.rss_mb:.0f} MB"
+    for name, value in {
+        "package": f"{measured.package_bytes / 1e6:.2f} MB",
+        "load": f"{measured.load_ms:.0f} ms",
+        "one photo through the model": f"{measured.latency_ms:.1f} ms (median of "
+        f"{measured.runs}, {measured.threads} thread{'s' * (measured.threads != 1)})",
+        "90th and 99th percentile": f"{measured.latency_p90_ms:.1f}, {measured.latency_p99_ms:.1f}"
+        " ms",
+        "from files to results": f"{measured.photos_per_s:.1f} photos/s ({measured.photos} photos, "
+        f"{measured.photos_are})",
+        "largest memory of that": rss,
+    }.items():
+        table.add_row(name, value)
+    _print(table)
 
 
 def _metrics(metrics: "Metrics") -> list[str]:

@@ -26,12 +26,22 @@ MAY_IMPORT = {
     "train": {"geo", "data", "model"},
     "profile": {"geo", "data", "world", "specialize", "model", "train"},
     "baselines": {"geo", "data", "model", "train"},
+    "export": {"geo", "data", "world", "model", "train", "profile", "run"},
     "report": {"geo", "data", "world", "specialize", "model", "train", "profile"},
 }
-ON_TOP = {"cli", "import_verbs", "place_options", "report_verbs", "reports", "show", "train_verbs"}
+ON_TOP = {
+    "cli",
+    "export_verbs",
+    "import_verbs",
+    "place_options",
+    "report_verbs",
+    "reports",
+    "show",
+    "train_verbs",
+}
 
 BASE = {"numpy", "onnxruntime", "PIL", "simplejpeg", "click", "rich"}
-TORCH = {"model", "train", "profile", "baselines"}
+TORCH = {"model", "train", "profile", "baselines", "export"}
 ONLY_IN = {
     "torch": TORCH,
     "torchvision": TORCH,
@@ -39,7 +49,7 @@ ONLY_IN = {
     "lightning": TORCH,
     "torchmetrics": TORCH,
     "safetensors": {"model", "profile"},
-    "onnx": {"specialize", "profile"},
+    "onnx": {"specialize", "profile", "export"},
     "google": {"specialize", "profile"},  # protobuf, which onnx brings
     "pyarrow": {
         "data/manifest.py",

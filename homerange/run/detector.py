@@ -20,7 +20,8 @@ from PIL import Image
 
 from homerange.data.images import read_rgb
 from homerange.errors import RunError
-from homerange.run.boxes import Box
+from homerange.run.looks import Box
+from homerange.run.sources import Photo
 
 __all__ = ["Detector", "letterbox", "suppress"]
 
@@ -74,14 +75,14 @@ class Detector:
             )
         return cls(f"{path.name} {hashlib.sha256(data).hexdigest()[:12]}", runtime, side_px)
 
-    def find(self, photo: Path) -> tuple[Box, ...]:
+    def find(self, photo: Photo) -> tuple[Box, ...]:
         """Return the boxes of one photo, the surest first.
 
         Raises:
             ImageError: If the photo cannot be read.
             RunError: If the runtime cannot compute it.
         """
-        rgb_HW3 = read_rgb(photo, at_least_px=self._side_px)
+        rgb_HW3 = read_rgb(photo.path, at_least_px=self._side_px)
         square_HW3, scale = letterbox(rgb_HW3, self._side_px)
         feed = {self._runtime.get_inputs()[0].name: square_HW3[None]}
         try:
@@ -90,7 +91,9 @@ class Detector:
             raise RunError(f"the detector {self.name} stopped: {error}") from error
         height, width = rgb_HW3.shape[:2]
         return tuple(
-            box for row in suppress(boxes_A5) if (box := _box(row, scale, width, height)) is not None
+            box
+            for row in suppress(boxes_A5)
+            if (box := _box(row, scale, width, height)) is not None
         )
 
 

@@ -17,6 +17,7 @@ from homerange.errors import ConfigError, RunError
 from homerange.output import atomic_file, obstacle
 from homerange.progress import progress
 from homerange.run.contact_sheet import is_contact_sheet, write_contact_sheet
+from homerange.run.first_look import BOX_THRESHOLD, open_first_look
 from homerange.run.journal import Identity, Journal, Listing, journal_path
 from homerange.run.pipeline import answer_photos
 from homerange.run.results.megadetector import write_megadetector
@@ -45,6 +46,9 @@ def predict(
     batch_size: int = 4,
     workers: int | None = None,
     fresh: bool = False,
+    detections: Path | None = None,
+    detector: Path | None = None,
+    box_threshold: float = BOX_THRESHOLD,
 ) -> PredictSummary:
     """Answer every photo of a source and write the results.
 
@@ -59,6 +63,10 @@ def predict(
             outgrow the processor's cache, more time.
         workers: Threads that decode photos, and threads of the model; None takes every core.
         fresh: Forget the answers of earlier runs, and overwrite results that are not ours.
+        detections: Results of a detector in MegaDetector's format: animals in its boxes are looked
+            at, all else passes through as the detector has it.
+        detector: The same with a detector that runs now, an ``.onnx`` file.
+        box_threshold: Confidence from which boxes are believed, 0-1.
 
     Returns:
         What was done. Photos that could not be read are counted there and named in the results.
@@ -66,22 +74,35 @@ def predict(
     Raises:
         RunError: If the run cannot start or the results cannot be written.
         PackageError: If the package is missing, broken or of another version.
-        ConfigError: If ``batch_size`` or ``workers`` is below 1.
+        ConfigError: If ``batch_size`` or ``workers`` is below 1, ``box_threshold`` is no share, or
+            there are both ``detections`` and a ``detector``.
     """
     start = time.monotonic()
     root = source_root(source)
     write = _WRITERS[format or _format_of(output)]
     _check_counts(batch_size=batch_size, workers=workers)
     _check_files(source, model, output, contact_sheet, fresh=fresh)
+    first_look = open_first_look(
+        detections, detector, box_threshold, _photos(source, contact_sheet)
+    )
+    looked_first = first_look.name if first_look else ""
     workers = workers or _cores()
     session = Session.open(model, threads=workers)
     package = session.package
-    identity = Identity(package.sha256, package.name, str(root))
+    identity = Identity(package.sha256, package.name, str(root), looked_first)
     with Journal.open(journal_path(output), identity, fresh=fresh) as journal:
         listing = journal.set_photos(_photos(source, contact_sheet))
-        _answer_all(journal, session, listing, batch_size=batch_size, workers=workers)
+        with progress("predict", listing.photos, unit="photos", done=listing.answered) as step:
+            answer_photos(
+                journal,
+                session,
+                batch_size=batch_size,
+                workers=workers,
+                step=step,
+                first_look=first_look,
+            )
         with _written(output), atomic_file(output) as file:
-            write(file, package, journal.answers())
+            write(file, package, journal.answers(), looked_first)
         failures, labels, accuracy = count_answers(journal.answers(), package)
         if contact_sheet is not None:
             _draw(contact_sheet, journal, package, listing, accuracy)
@@ -163,13 +184,6 @@ def _photos(source: Path, sheet: Path | None) -> Iterator[Photo]:
             or photo.path.resolve() != sheet.resolve()
         ):
             yield photo
-
-
-def _answer_all(
-    journal: Journal, session: Session, listing: Listing, *, batch_size: int, workers: int
-) -> None:
-    with progress("predict", listing.photos, unit="photos", done=listing.answered) as step:
-        answer_photos(journal, session, batch_size=batch_size, workers=workers, step=step)
 
 
 def _draw(

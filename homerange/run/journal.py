@@ -20,21 +20,22 @@ from types import TracebackType
 from typing import Self
 
 from homerange.errors import RunError
+from homerange.run.looks import Box, Look, Ranked, outcome
 from homerange.run.sources import Fingerprint, Photo, fingerprint
 
 __all__ = ["JOURNAL_VERSION", "Answer", "Identity", "Journal", "Listing", "journal_path"]
 
-JOURNAL_VERSION = 1
+JOURNAL_VERSION = 2
 _APPLICATION_ID = 0x484F4D45  # "HOME", in the header of the file
 _SCHEMA = f"""
 BEGIN EXCLUSIVE;
-CREATE TABLE identity (package_sha256 TEXT, package_name TEXT, source TEXT);
+CREATE TABLE identity (package_sha256 TEXT, package_name TEXT, source TEXT, first_look TEXT);
 CREATE TABLE photo (
     seq INTEGER PRIMARY KEY, file TEXT UNIQUE NOT NULL, path BLOB NOT NULL, truth TEXT, problem TEXT
 );
 CREATE TABLE answer (
     file TEXT PRIMARY KEY, size_bytes INTEGER, mtime_ns INTEGER,
-    datetime TEXT, failure TEXT, top TEXT NOT NULL, blank REAL
+    datetime TEXT, failure TEXT, top TEXT NOT NULL, blank REAL, looks TEXT
 ) WITHOUT ROWID;
 PRAGMA application_id = {_APPLICATION_ID};
 PRAGMA user_version = {JOURNAL_VERSION};
@@ -47,7 +48,7 @@ SELECT seq, file, path, truth, problem, top FROM photo LEFT JOIN answer USING (f
 WHERE seq > ? ORDER BY seq LIMIT ?
 """
 _ANSWERS = """
-SELECT file, path, truth, problem, size_bytes, mtime_ns, datetime, failure, top, blank
+SELECT file, path, truth, problem, size_bytes, mtime_ns, datetime, failure, top, blank, looks
 FROM photo JOIN answer USING (file) ORDER BY seq
 """
 
@@ -60,6 +61,8 @@ class Identity:
     package_name: str
     source: str
     """Absolute path of the folder, photo or list."""
+    first_look: str = ""
+    """Which detector looked first, and from which confidence it is believed; empty without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +86,26 @@ class Answer:
     """When it was taken, as the camera wrote it."""
     failure: str | None = None
     """Why there is no answer; None where there is one."""
-    top: tuple[tuple[int, float], ...] = ()
-    """The best classes, best first: index of the label, probability."""
+    top: Ranked = ()
+    """The best classes, best first; of several animals, those of the one most surely seen."""
     blank: float | None = None
     """Probability of ``blank``; None where the model has no such label."""
+    looks: tuple[Look, ...] | None = None
+    """What a detector saw; None where the whole photo was looked at."""
+
+    def best(self, labels: Sequence[str]) -> tuple[str, float]:
+        """Return the best label and how sure it is: the detector's where nobody looked twice.
+
+        Example:
+            >>> Answer("a.jpg", top=((1, 0.75), (0, 0.25))).best(("lion", "blank"))
+            ('blank', 0.75)
+            >>> Answer("a.jpg", looks=()).best(("lion",))
+            ('blank', 1.0)
+        """
+        if not self.top:
+            return outcome(self.looks or ())
+        index, probability = self.top[0]
+        return labels[index], probability
 
 
 def journal_path(output: Path) -> Path:
@@ -194,17 +213,22 @@ class Journal:
     def add(self, answers: Sequence[Answer]) -> None:
         """Remember answers: once this returns, a kill does not lose them."""
         rows = [
-            (a.file, *a.fingerprint, a.datetime, a.failure, json.dumps(a.top), a.blank)
+            (
+                *(a.file, *a.fingerprint, a.datetime, a.failure, json.dumps(a.top), a.blank),
+                _looks_to_json(a.looks),
+            )
             for a in answers
         ]
         with self._transaction():
-            self._db.executemany("INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            self._db.executemany(
+                "INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows
+            )
 
     def answers(self) -> Iterator[tuple[Photo, Answer]]:
         """Give every photo of this run with its answer, in order, one by one."""
         for row in self._db.execute(_ANSWERS):
-            top = tuple((index, probability) for index, probability in json.loads(row[8]))
-            yield _photo(row[:4]), Answer(row[0], row[4:6], row[6], row[7], top, row[9])
+            top, looks = _ranked(json.loads(row[8])), _looks_from_json(row[10])
+            yield _photo(row[:4]), Answer(row[0], row[4:6], row[6], row[7], top, row[9], looks)
 
     def _begin(self, identity: Identity) -> None:
         # One run at a time. Without shared memory, so that it works on network drives too.
@@ -228,8 +252,8 @@ class Journal:
     def _check_identity(self, new: Identity) -> None:
         row = self._db.execute("SELECT * FROM identity").fetchone()
         if row is None:
-            values = (new.package_sha256, new.package_name, new.source)
-            self._db.execute("INSERT INTO identity VALUES (?, ?, ?)", values)
+            values = (new.package_sha256, new.package_name, new.source, new.first_look)
+            self._db.execute("INSERT INTO identity VALUES (?, ?, ?, ?)", values)
             return
         old = Identity(*row)
         if old.package_sha256 != new.package_sha256:
@@ -241,6 +265,11 @@ class Journal:
             raise RunError(
                 f"{self._path}: belongs to a run over {old.source}, and this is one over "
                 f"{new.source}. {_WAYS_OUT}"
+            )
+        if old.first_look != new.first_look:
+            raise RunError(
+                f"{self._path}: belongs to a run with {old.first_look or 'no detector'}, and this "
+                f"is one with {new.first_look or 'no detector'}. {_WAYS_OUT}"
             )
 
     @contextmanager
@@ -290,6 +319,26 @@ def _explained(path: Path) -> Iterator[None]:
         ) from error
     except sqlite3.DatabaseError as error:
         raise RunError(f"{path}: the journal is damaged ({error}). {_WAYS_OUT}") from error
+
+
+def _looks_to_json(looks: Sequence[Look] | None) -> str | None:
+    if looks is None:
+        return None
+    rows = [(o.box.category, o.box.confidence, o.box.bbox, o.sure, o.top) for o in looks]
+    return json.dumps(rows)
+
+
+def _looks_from_json(text: str | None) -> tuple[Look, ...] | None:
+    if text is None:
+        return None
+    return tuple(
+        Look(Box(category, confidence, tuple(bbox)), sure, _ranked(top))
+        for category, confidence, bbox, sure, top in json.loads(text)
+    )
+
+
+def _ranked(rows: list[list[float]]) -> Ranked:
+    return tuple((int(index), probability) for index, probability in rows)
 
 
 def _photo(row: Sequence[object]) -> Photo:

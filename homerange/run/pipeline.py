@@ -22,6 +22,7 @@ from homerange.data.exif import read_exif
 from homerange.data.images import Preprocessing, prepare
 from homerange.progress import Step
 from homerange.run.journal import Answer, Journal
+from homerange.run.looks import FirstLook, crops
 from homerange.run.session import Session
 from homerange.run.sources import Photo, fingerprint
 
@@ -32,12 +33,18 @@ TOP = 5
 
 _exif_lock = Lock()
 
-_Decoded = tuple[Answer, NDArray[np.uint8] | None]
-"""An answer still without classes, and the pixels; None where the photo cannot be read."""
+_Decoded = tuple[Answer, list[NDArray[np.uint8]]]
+"""An answer without classes yet, and what the model shall see: nothing, the photo or crops."""
 
 
 def answer_photos(
-    journal: Journal, session: Session, *, batch_size: int, workers: int, step: Step
+    journal: Journal,
+    session: Session,
+    *,
+    batch_size: int,
+    workers: int,
+    step: Step,
+    first_look: FirstLook | None = None,
 ) -> None:
     """Answer every photo that the journal has no answer for.
 
@@ -47,6 +54,7 @@ def answer_photos(
         batch_size: Photos per call of the model.
         workers: Threads that decode.
         step: Called with the number of photos of each batch that was answered.
+        first_look: Finds the animals; without it the model looks at whole photos.
     """
     waiting: deque[list[Future[_Decoded]]] = deque()
     batches_ahead = max(4, -(-2 * workers // batch_size))  # every worker has a photo and a next
@@ -54,28 +62,37 @@ def answer_photos(
     try:
         for batch in journal.pending(batch_size):
             waiting.append(
-                [pool.submit(decode_photo, p, session.package.preprocessing) for p in batch]
+                [
+                    pool.submit(decode_photo, p, session.package.preprocessing, first_look)
+                    for p in batch
+                ]
             )
             if len(waiting) > batches_ahead:
-                _finish(waiting.popleft(), journal, session, step)
+                _finish(waiting.popleft(), journal, session, batch_size, step)
         while waiting:
-            _finish(waiting.popleft(), journal, session, step)
+            _finish(waiting.popleft(), journal, session, batch_size, step)
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def decode_photo(photo: Photo, preprocessing: Preprocessing) -> _Decoded:
+def decode_photo(
+    photo: Photo, preprocessing: Preprocessing, first_look: FirstLook | None = None
+) -> _Decoded:
     """Read one photo; never raises, because one bad photo must not end a run."""
     answer = Answer(photo.file, fingerprint(photo.path))
     if photo.problem is not None:
-        return replace(answer, failure=photo.problem), None
+        return replace(answer, failure=photo.problem), []
     try:
-        rgb_HW3 = prepare(photo.path, preprocessing)
+        if first_look is None:
+            pixels = [prepare(photo.path, preprocessing)]
+        else:
+            looks, pixels = crops(photo, first_look, preprocessing)
+            answer = replace(answer, looks=looks)
         with _exif_lock:  # reading EXIF changes the warning filters, which belong to the process
             facts = read_exif(photo.path)
     except Exception as error:  # a list may hold names, and a card files, that nobody foresaw
-        return replace(answer, failure=_reason(error, photo.path)), None
-    return replace(answer, datetime=facts.datetime), rgb_HW3
+        return replace(answer, failure=_reason(error, photo.path), looks=None), []
+    return replace(answer, datetime=facts.datetime), pixels
 
 
 def _reason(error: Exception, path: Path) -> str:
@@ -84,16 +101,42 @@ def _reason(error: Exception, path: Path) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def _finish(batch: list[Future[_Decoded]], journal: Journal, session: Session, step: Step) -> None:
+def _finish(
+    batch: list[Future[_Decoded]],
+    journal: Journal,
+    session: Session,
+    batch_size: int,
+    step: Step,
+) -> None:
     decoded = [future.result() for future in batch]
-    answers = [answer for answer, rgb_HW3 in decoded if rgb_HW3 is None]
-    readable = [(answer, rgb_HW3) for answer, rgb_HW3 in decoded if rgb_HW3 is not None]
-    if readable:
-        probability_BC = session.probabilities(np.stack([rgb_HW3 for _, rgb_HW3 in readable]))
-        for (answer, _), probability_C in zip(readable, probability_BC, strict=True):
-            answers.append(ranked(answer, probability_C, session.package.labels))
+    pixels = [rgb_HW3 for _, crops_ in decoded for rgb_HW3 in crops_]
+    found = [
+        probability_C
+        for start in range(0, len(pixels), batch_size)
+        for probability_C in session.probabilities(np.stack(pixels[start : start + batch_size]))
+    ]
+    answers = []
+    for answer, crops_ in decoded:
+        of_photo, found = found[: len(crops_)], found[len(crops_) :]
+        answers.append(_answered(answer, of_photo, session.package.labels))
     journal.add(answers)
     step(len(answers))
+
+
+def _answered(
+    answer: Answer, probability: list[NDArray[np.float32]], labels: tuple[str, ...]
+) -> Answer:
+    """Give an answer its classes: those of the photo, or those of each animal in it."""
+    if not probability:
+        return answer
+    surest = ranked(answer, probability[0], labels)  # boxes come the surest first
+    if answer.looks is None or surest.failure is not None:
+        return surest
+    left = iter(ranked(answer, probability_C, labels).top for probability_C in probability)
+    looks = tuple(
+        replace(look, top=next(left)) if look.is_animal else look for look in answer.looks
+    )
+    return replace(surest, looks=looks)
 
 
 def ranked(answer: Answer, probability_C: NDArray[np.float32], labels: tuple[str, ...]) -> Answer:

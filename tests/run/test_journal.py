@@ -191,10 +191,10 @@ def test_a_package_that_was_renamed_is_the_same_package(path):
 def test_another_version_is_refused(path):
     Journal.open(path, ONE).__exit__(None, None, None)
     db = sqlite3.connect(path)
-    db.execute("PRAGMA user_version = 2")
+    db.execute("PRAGMA user_version = 9")
     db.close()
     message = refusal(path)
-    assert "is a journal of version 2; this homerange reads version 1. Choose another" in message
+    assert "is a journal of version 9; this homerange reads version 2. Choose another" in message
 
 
 def test_fresh_forgets_another_package(path):

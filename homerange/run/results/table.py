@@ -36,7 +36,10 @@ _PLACES = (
 
 
 def write_table(
-    file: BinaryIO, package: PlacePackage, answers: Iterable[tuple[Photo, Answer]]
+    file: BinaryIO,
+    package: PlacePackage,
+    answers: Iterable[tuple[Photo, Answer]],
+    first_look: str = "",
 ) -> None:
     """Write the answers as CSV, holding one photo in memory at a time.
 
@@ -44,6 +47,7 @@ def write_table(
         file: Where to write UTF-8 to.
         package: The package that gave the answers.
         answers: Every photo with its answer, in the order of the rows.
+        first_look: Which detector looked first; a table has no place for it.
     """
     text = io.TextIOWrapper(file, encoding="utf-8", newline="")
     rows = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
@@ -55,6 +59,9 @@ def write_table(
 
 def _row(file: str, answer: Answer, package: PlacePackage) -> dict[str, str]:
     row = {"file": file, "datetime": answer.datetime or "", "failure": answer.failure or ""}
-    for (name, confidence), (index, probability) in zip(_PLACES, answer.top, strict=False):
+    if answer.failure is None:
+        label, probability = answer.best(package.labels)
+        row |= {"prediction": label, "confidence": f"{probability:.4f}"}
+    for (name, confidence), (index, probability) in zip(_PLACES[1:], answer.top[1:], strict=False):
         row |= {name: package.labels[index], confidence: f"{probability:.4f}"}
     return row | {"common_name": package.common_names.get(row.get("prediction", ""), "")}
