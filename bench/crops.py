@@ -1,7 +1,8 @@
 """What are crops worth? The same frozen features of whole photos and of boxes around animals.
 
     homerange export detector zamba-2.7.2-py3-none-any.whl -o detector.onnx
-    python bench/crops.py wildlife.parquet --detector detector.onnx
+    homerange predict wildlife/ --model any.homerange -o boxes.json --detector detector.onnx
+    python bench/crops.py wildlife.parquet --boxes boxes.json
 
 A logistic regression (one strength for all) learns the species from frozen features and is judged
 on the photos of the part kept aside: three parts, three seeds, so that each labelled photo is
@@ -28,7 +29,7 @@ from sklearn.preprocessing import StandardScaler
 from homerange.data.images import read_rgb
 from homerange.data.manifest import Manifest
 from homerange.model.backbone import build_encoder
-from homerange.run.detector import Detector
+from homerange.run.detections import Detections
 from homerange.run.sources import Photo
 from homerange.train.teacher import open_teacher
 
@@ -43,15 +44,16 @@ def main() -> None:
     """Measure and write the record."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("manifest", type=Path)
-    parser.add_argument("--detector", type=Path, required=True)
+    parser.add_argument("--boxes", type=Path, required=True, help="in MegaDetector's format")
     parser.add_argument("--threshold", type=float, default=0.2)
     parser.add_argument("--margin", type=float, default=0.15, help="on each side of the square")
     parser.add_argument("--student-px", type=int, default=160)
     parser.add_argument("--name", default="crops")
     arguments = parser.parse_args()
     manifest = Manifest.read(arguments.manifest)
-    detector = Detector.open(arguments.detector)
-    boxes = [best_box(detector, manifest.image_path(i)) for i in range(len(manifest))]
+    detections = Detections.open(arguments.boxes)
+    names = manifest.strings("image")
+    boxes = [best_box(detections, name, manifest.image_path(i)) for i, name in enumerate(names)]
     species = np.array([name or "" for name in manifest.strings("species")])
     labelled = np.flatnonzero((species != "") & (species != "blank"))
     counts = {name: int((species[labelled] == name).sum()) for name in set(species[labelled])}
@@ -88,13 +90,13 @@ def main() -> None:
         strength=STRENGTH,
         threshold=arguments.threshold,
         margin=arguments.margin,
-        detector=detector.name,
+        detector=detections.name,
     )
 
 
-def best_box(detector: Detector, path: Path) -> tuple[float, Bbox] | None:
+def best_box(detections: Detections, name: str, path: Path) -> tuple[float, Bbox] | None:
     """Return confidence and box of the surest animal of a photo."""
-    found = detector.find(Photo(path.name, path))
+    found = detections.find(Photo(name, path))
     return (found[0].confidence, found[0].bbox) if found else None
 
 
