@@ -2,11 +2,11 @@
 
     python bench/routing_finder.py wildlife.parquet --boxes boxes.json --checkpoints a b c
 
-Each photo gets a map of how rare the experts of its patches are: minus the logarithm of the share of
+Each photo gets a map of how rare the experts of its patches are: minus the logarithm of the part of
 all patches (of all photos, or of this photo) that the expert takes, averaged over the expert layers
-and smoothed over 3 x 3 patches. The highest point is right if it lies in a box of a detector that is
-sure (the pointing game of Zhang et al., 2016). Controls that cost nothing either: the middle of the
-photo, the point of the strongest features of the last layer, and a random point.
+and smoothed over 3 x 3 patches. The highest point is right if it lies in a box of a detector that
+is sure (the pointing game of Zhang et al., 2016). Controls that cost nothing either: the middle of
+the photo, the point of the strongest features of the last layer, and a random point.
 """
 
 import argparse
