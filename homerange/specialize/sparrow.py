@@ -2,8 +2,8 @@
 
 Source: ``manifest.rs`` of Microsoft's SPARROW-Engine (as of 2026-08), which reads these keys. That
 engine takes ONNX models of floats with the channels first only, and a package takes bytes with the
-channels last. So it refuses the model of a package as it is; ``homerange export sparrow`` writes the
-folder that it takes (:mod:`homerange.export.sparrow`). No model of ours was ever loaded by it.
+channels last. So it refuses the model of a package as it is; ``homerange export sparrow`` writes
+the folder that it takes (:mod:`homerange.export.sparrow`). It never loaded a model of ours.
 """
 
 import json
