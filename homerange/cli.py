@@ -14,13 +14,14 @@ from homerange import __version__
 from homerange.adopt_verbs import adapt, adopt
 from homerange.demo_verb import demo
 from homerange.errors import HomerangeError
+from homerange.export_verbs import export
 from homerange.extras import explain
 from homerange.import_verbs import import_
 from homerange.map_verb import map_
 from homerange.place_options import takes_area, takes_place
 from homerange.report_verbs import report
 from homerange.reports import report_unreadable
-from homerange.run_verbs import predict, watch
+from homerange.run_verbs import bench, predict, watch
 from homerange.train_verbs import train
 
 if TYPE_CHECKING:
@@ -68,8 +69,10 @@ main.add_command(train)
 main.add_command(report)
 main.add_command(predict)
 main.add_command(watch)
+main.add_command(bench)
 main.add_command(adopt)
 main.add_command(adapt)
+main.add_command(export)
 main.add_command(map_)
 main.add_command(demo)
 

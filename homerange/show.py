@@ -13,6 +13,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from homerange.data.evaluation import Evaluation, Metrics
     from homerange.profile.adopt.world import Adopted
+    from homerange.run.bench import Measured
     from homerange.run.summary import PredictSummary
     from homerange.specialize.adapt.adapt import Adapted
     from homerange.specialize.figures import Score
@@ -24,6 +25,7 @@ __all__ = [
     "print_address",
     "print_adopted",
     "print_evaluation",
+    "print_measured",
     "print_package",
     "print_species",
     "print_summary",
@@ -187,6 +189,26 @@ def print_address(address: str) -> None:
     """Print where the map is, also into a pipe at once."""
     click.echo(f"map: {address}")
     click.echo("stop it with Ctrl-C", err=True)
+
+
+def print_measured(measured: "Measured") -> None:
+    """Print what a package costs on this device."""
+    click.echo(f"{measured.package} on {measured.device}, {measured.backend}")
+    table = Table(show_header=False, show_edge=False)
+    rss = "not known here" if measured.rss_mb is None else f"{measured.rss_mb:.0f} MB"
+    for name, value in {
+        "package": f"{measured.package_bytes / 1e6:.2f} MB",
+        "load": f"{measured.load_ms:.0f} ms",
+        "one photo through the model": f"{measured.latency_ms:.1f} ms (median of "
+        f"{measured.runs}, {measured.threads} thread{'s' * (measured.threads != 1)})",
+        "90th and 99th percentile": f"{measured.latency_p90_ms:.1f}, {measured.latency_p99_ms:.1f}"
+        " ms",
+        "from files to results": f"{measured.photos_per_s:.1f} photos/s ({measured.photos} photos, "
+        f"{measured.photos_are})",
+        "largest memory of that": rss,
+    }.items():
+        table.add_row(name, value)
+    _print(table)
 
 
 def _metrics(metrics: "Metrics") -> list[str]:

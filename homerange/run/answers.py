@@ -7,6 +7,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
+from homerange.run.looks import Box, Look, Ranked, outcome
 from homerange.run.sources import Fingerprint, Photo
 
 __all__ = [
@@ -30,7 +31,7 @@ class Burst:
     photos: int
     first_time: str
     last_time: str
-    top: tuple[tuple[int, float], ...]
+    top: Ranked
     """As that of an `Answer`."""
 
 
@@ -56,8 +57,8 @@ class Answer:
     """When it was taken, as the camera wrote it."""
     failure: str | None = None
     """Why there is no answer; None where there is one."""
-    top: tuple[tuple[int, float], ...] = ()
-    """The best classes, best first: index of the label, probability."""
+    top: Ranked = ()
+    """The best classes, best first; of several animals, those of the one most surely seen."""
     blank: float | None = None
     """Probability of ``blank``; None where the model has no such label."""
     outside: int | None = None
@@ -68,8 +69,24 @@ class Answer:
     scores: bytes | None = None
     """All probabilities, see `homerange.run.pooling`; kept for photos with a time only, and not
     read back with the answer."""
+    looks: tuple[Look, ...] | None = None
+    """What a detector saw; None where the whole photo was looked at."""
     burst: Burst | None = None
     """The burst it belongs to, where `Journal.set_bursts` made one."""
+
+    def best(self, labels: Sequence[str]) -> tuple[str, float]:
+        """Return the best label and how sure it is: the detector's where nobody looked twice.
+
+        Example:
+            >>> Answer("a.jpg", top=((1, 0.75), (0, 0.25))).best(("lion", "blank"))
+            ('blank', 0.75)
+            >>> Answer("a.jpg", looks=()).best(("lion",))
+            ('blank', 1.0)
+        """
+        if not self.top:
+            return outcome(self.looks or ())
+        index, probability = self.top[0]
+        return labels[index], probability
 
 
 def reason_of(error: Exception, path: Path) -> str:
@@ -102,6 +119,7 @@ def row_of_answer(answer: Answer) -> tuple[object, ...]:
         answer.outside,
         answer.video and json.dumps(astuple(answer.video)),
         answer.scores,
+        _looks_to_json(answer.looks),
     )
 
 
@@ -124,8 +142,8 @@ def photo_of(row: Sequence[object]) -> Photo:
 
 def answer_of(row: Sequence[Any]) -> Answer:
     """Read back an answer: five columns of the photo, then its own, then those of its burst."""
-    file, *_, size_bytes, mtime_ns, datetime, failure, top, blank, outside, video = row[:13]
-    key, photos, first_time, last_time, burst_top = row[13:]
+    file, *_, size_bytes, mtime_ns, datetime, failure, top, blank, outside, video, looks = row[:14]
+    key, photos, first_time, last_time, burst_top = row[14:]
     return Answer(
         file,
         (size_bytes, mtime_ns),
@@ -135,6 +153,7 @@ def answer_of(row: Sequence[Any]) -> Answer:
         blank,
         outside,
         None if video is None else _video(json.loads(video)),
+        looks=None if looks is None else _looks(json.loads(looks)),
         burst=None if key is None else Burst(key, photos, first_time, last_time, _top(burst_top)),
     )
 
@@ -144,5 +163,23 @@ def _video(values: Sequence[Any]) -> Video:
     return Video(frames_per_s, tuple(frames), best)
 
 
-def _top(text: str) -> tuple[tuple[int, float], ...]:
-    return tuple((index, probability) for index, probability in json.loads(text))
+def _top(text: str) -> Ranked:
+    return _ranked(json.loads(text))
+
+
+def _ranked(rows: Sequence[Any]) -> Ranked:
+    return tuple((index, probability) for index, probability in rows)
+
+
+def _looks_to_json(looks: Sequence[Look] | None) -> str | None:
+    if looks is None:
+        return None
+    rows = [(o.box.category, o.box.confidence, o.box.bbox, o.sure, o.top) for o in looks]
+    return json.dumps(rows)
+
+
+def _looks(rows: Sequence[Any]) -> tuple[Look, ...]:
+    return tuple(
+        Look(Box(category, confidence, tuple(bbox)), sure, _ranked(top))
+        for category, confidence, bbox, sure, top in rows
+    )

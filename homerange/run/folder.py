@@ -10,12 +10,14 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from homerange.errors import RunError
 from homerange.progress import progress
 from homerange.run.bursts import find_bursts
 from homerange.run.contact_sheet import write_contact_sheet
+from homerange.run.first_look import BOX_THRESHOLD, open_first_look
 from homerange.run.journal import Identity, Journal, Listing, journal_path
 from homerange.run.pipeline import Looking, answer_photos
 from homerange.run.refusals import (
@@ -54,6 +56,9 @@ def predict(
     batch_size: int = 4,
     workers: int | None = None,
     fresh: bool = False,
+    detections: Path | None = None,
+    detector: Path | None = None,
+    box_threshold: float = BOX_THRESHOLD,
 ) -> PredictSummary:
     """Answer every photo and video of a source and write the results.
 
@@ -74,6 +79,10 @@ def predict(
             outgrow the processor's cache, more time.
         workers: Threads that decode photos, and threads of the model; None takes every core.
         fresh: Forget the answers of earlier runs, and overwrite results that are not ours.
+        detections: Results of a detector in MegaDetector's format: animals in its boxes are looked
+            at, all else passes through as the detector has it.
+        detector: The same with a detector that runs now, an ``.onnx`` file.
+        box_threshold: Confidence from which boxes are believed, 0-1.
 
     Returns:
         What was done. Photos that could not be read are counted there and named in the results.
@@ -81,7 +90,8 @@ def predict(
     Raises:
         RunError: If the run cannot start or the results cannot be written.
         PackageError: If the package is missing, broken or of another version.
-        ConfigError: If a number is too small, or ``utc_offset`` is none.
+        ConfigError: If a number is too small, ``utc_offset`` is none, ``box_threshold`` is no
+            share, or there are both ``detections`` and a ``detector``.
         ExtraNotInstalled: If the format needs a package that is absent.
     """
     start = time.monotonic()
@@ -94,16 +104,22 @@ def predict(
     check_output(output, format, source, model, fresh=fresh)
     check_pictures(contact_sheet, page)
     check_photos(source, contact_sheet)
-    looking = Looking(batch_size=batch_size, workers=workers or cores(), fps=fps)
+    photos = partial(photos_of, source, sheet=contact_sheet)
+    first_look = open_first_look(detections, detector, box_threshold, photos())
+    looked_first = first_look.name if first_look else ""
+    looking = Looking(
+        batch_size=batch_size, workers=workers or cores(), fps=fps, first_look=first_look
+    )
     session = Session.open(model, threads=looking.workers)
     package = session.package
-    identity = Identity(package.sha256, package.name, str(root), fps)
+    identity = Identity(package.sha256, package.name, str(root), fps, looked_first)
     with Journal.open(journal_path(output), identity, fresh=fresh) as journal:
-        photos = photos_of(source, sheet=contact_sheet)
-        listing = journal.set_photos(photos, by_name=source.is_dir())
+        listing = journal.set_photos(photos(), by_name=source.is_dir())
         with progress("predict", listing.photos, unit="photos", done=listing.answered) as step:
             answer_photos(journal, session, looking, step)
-        write_answers(journal, package, output, format, fieldwork, bursts_s=bursts_s)
+        write_answers(
+            journal, package, output, format, fieldwork, bursts_s=bursts_s, first_look=looked_first
+        )
         failures, labels, accuracy = count_answers(journal.answers(), package)
         if contact_sheet is not None:
             _draw(contact_sheet, journal, package, listing, accuracy)
@@ -145,6 +161,7 @@ def write_answers(
     fieldwork: Fieldwork,
     *,
     bursts_s: float,
+    first_look: str = "",
 ) -> None:
     """Find the bursts and write the results, both without holding all photos.
 
@@ -154,7 +171,7 @@ def write_answers(
     bursts = find_bursts(journal, package.labels, within_s=bursts_s) if bursts_s > 0 else ()
     journal.set_bursts(bursts)
     with _written(output):
-        write_results(format, output, package, journal.answers(), fieldwork)
+        write_results(format, output, package, journal.answers(), fieldwork, first_look=first_look)
 
 
 def _draw(

@@ -30,7 +30,9 @@ JOURNAL_VERSION = 2
 _APPLICATION_ID = 0x484F4D45  # "HOME", in the header of the file
 _SCHEMA = f"""
 BEGIN EXCLUSIVE;
-CREATE TABLE identity (package_sha256 TEXT, package_name TEXT, source TEXT, fps REAL);
+CREATE TABLE identity (
+    package_sha256 TEXT, package_name TEXT, source TEXT, fps REAL, first_look TEXT
+);
 CREATE TABLE photo (
     seq INTEGER PRIMARY KEY, file TEXT UNIQUE NOT NULL, path BLOB NOT NULL, truth TEXT,
     problem TEXT, given TEXT
@@ -38,7 +40,7 @@ CREATE TABLE photo (
 CREATE TABLE answer (
     file TEXT PRIMARY KEY, size_bytes INTEGER, mtime_ns INTEGER,
     datetime TEXT, failure TEXT, top TEXT NOT NULL, blank REAL,
-    outside INTEGER, video TEXT, scores BLOB
+    outside INTEGER, video TEXT, scores BLOB, looks TEXT
 ) WITHOUT ROWID;
 CREATE TABLE burst (
     key TEXT PRIMARY KEY, photos INTEGER, first_time TEXT, last_time TEXT, top TEXT
@@ -59,7 +61,7 @@ WHERE seq > ? ORDER BY seq LIMIT ?
 """
 _ANSWERS = """
 SELECT file, path, truth, problem, given, size_bytes, mtime_ns, datetime, failure, answer.top,
-    blank, outside, video, key, photos, first_time, last_time, burst.top
+    blank, outside, video, looks, key, photos, first_time, last_time, burst.top
 FROM photo JOIN answer USING (file) LEFT JOIN in_burst USING (file) LEFT JOIN burst USING (key)
 ORDER BY seq
 """
@@ -84,6 +86,8 @@ class Identity:
     """Absolute path of the folder, photo or list."""
     fps: float = 1.0
     """Frames a second that are looked at in videos."""
+    first_look: str = ""
+    """Which detector looked first, and from which confidence it is believed; empty without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +248,7 @@ class Journal:
 
     def add(self, answers: Sequence[Answer]) -> None:
         """Remember answers: once this returns, a kill does not lose them."""
-        places = ", ".join("?" * 10)
+        places = ", ".join("?" * 11)
         with self._transaction():
             self._db.executemany(
                 f"INSERT OR REPLACE INTO answer VALUES ({places})", map(row_of_answer, answers)
@@ -305,7 +309,7 @@ class Journal:
     def _check_identity(self, new: Identity) -> None:
         row = self._db.execute("SELECT * FROM identity").fetchone()
         if row is None:
-            self._db.execute("INSERT INTO identity VALUES (?, ?, ?, ?)", astuple(new))
+            self._db.execute("INSERT INTO identity VALUES (?, ?, ?, ?, ?)", astuple(new))
             return
         old = Identity(*row)
         if old.package_sha256 != new.package_sha256:
@@ -322,6 +326,11 @@ class Journal:
             raise RunError(
                 f"{self._path}: belongs to a run that looked at {old.fps:g} frames a second of "
                 f"videos, and this is one with {new.fps:g}. {_WAYS_OUT}"
+            )
+        if old.first_look != new.first_look:
+            raise RunError(
+                f"{self._path}: belongs to a run with {old.first_look or 'no detector'}, and this "
+                f"is one with {new.first_look or 'no detector'}. {_WAYS_OUT}"
             )
 
     @contextmanager

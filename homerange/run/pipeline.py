@@ -24,6 +24,7 @@ from homerange.data.images import Preprocessing, prepare
 from homerange.progress import Step
 from homerange.run.answers import Answer, reason_of
 from homerange.run.journal import Journal
+from homerange.run.looks import FirstLook, crops
 from homerange.run.pooling import to_scores
 from homerange.run.ranking import ranked
 from homerange.run.session import Session
@@ -35,8 +36,8 @@ __all__ = ["Looking", "Tell", "answer_photos", "decode_photo"]
 
 _exif_lock = Lock()
 
-_Decoded = tuple[Answer, NDArray[np.uint8] | None]
-"""An answer still without classes, and the pixels; None where the photo cannot be read."""
+_Decoded = tuple[Answer, list[NDArray[np.uint8]]]
+"""An answer without classes yet, and what the model shall see: nothing, the photo or crops."""
 
 _Batch = list[tuple[Photo, Future[_Decoded] | None]]
 """Photos that are being decoded, and videos, which wait for their turn."""
@@ -55,6 +56,8 @@ class Looking:
     """Threads that decode."""
     fps: float = 1.0
     """Frames a second of a video that are looked at."""
+    first_look: FirstLook | None = None
+    """Finds the animals in photos; without it, and in videos, the model looks at the whole."""
 
 
 def answer_photos(
@@ -88,7 +91,7 @@ def answer_photos(
         """Decode a photo in the background; a video waits for its turn."""
         if is_video(photo.path) and photo.problem is None:
             return None
-        return pool.submit(decode_photo, photo, preprocessing, whereabouts)
+        return pool.submit(decode_photo, photo, preprocessing, whereabouts, looking.first_look)
 
     try:
         for batch in journal.pending(batch_size) if batches is None else batches:
@@ -102,24 +105,31 @@ def answer_photos(
 
 
 def decode_photo(
-    photo: Photo, preprocessing: Preprocessing, whereabouts: Whereabouts | None = None
+    photo: Photo,
+    preprocessing: Preprocessing,
+    whereabouts: Whereabouts | None = None,
+    first_look: FirstLook | None = None,
 ) -> _Decoded:
     """Read one photo; never raises, because one bad photo must not end a run."""
     answer = Answer(photo.file, fingerprint(photo.path))
     if photo.problem is not None:
-        return replace(answer, failure=photo.problem), None
+        return replace(answer, failure=photo.problem), []
     try:
-        rgb_HW3 = prepare(photo.path, preprocessing)
+        if first_look is None:
+            pixels = [prepare(photo.path, preprocessing)]
+        else:
+            looks, pixels = crops(photo, first_look, preprocessing)
+            answer = replace(answer, looks=looks)
         with _exif_lock:  # reading EXIF changes the warning filters, which belong to the process
             facts = read_exif(photo.path)
     except Exception as error:  # a list may hold names, and a card files, that nobody foresaw
-        return replace(answer, failure=reason_of(error, photo.path)), None
+        return replace(answer, failure=reason_of(error, photo.path), looks=None), []
     latlon = facts.latitude_deg, facts.longitude_deg
     if None in latlon:
         given = dict(photo.given)
         latlon = _degrees(given.get("latitude")), _degrees(given.get("longitude"))
     outside = whereabouts.outside(*latlon) if whereabouts else None
-    return replace(answer, datetime=facts.datetime, outside=outside), rgb_HW3
+    return replace(answer, datetime=facts.datetime, outside=outside), pixels
 
 
 def _degrees(value: str | float | None) -> float | None:
@@ -139,8 +149,7 @@ class _Run:
     def finish(self, batch: _Batch) -> None:
         """Answer one batch and keep the answers."""
         decoded = [future.result() for _, future in batch if future is not None]
-        answers = [answer for answer, rgb_HW3 in decoded if rgb_HW3 is None]
-        answers += self._photos([(a, rgb_HW3) for a, rgb_HW3 in decoded if rgb_HW3 is not None])
+        answers = self._photos(decoded)
         fps, size = self.looking.fps, self.looking.batch_size
         for photo, future in batch:
             if future is None:
@@ -150,22 +159,40 @@ class _Run:
         if self.tell is not None:
             self.tell([photo for photo, _ in batch], answers)
 
-    def _photos(self, readable: Sequence[tuple[Answer, NDArray[np.uint8]]]) -> list[Answer]:
-        if not readable:
-            return []
-        probability_BC = self.session.probabilities(np.stack([rgb_HW3 for _, rgb_HW3 in readable]))
-        labels = self.session.package.labels
-        return [
-            _answered(answer, probability_C, labels)
-            for (answer, _), probability_C in zip(readable, probability_BC, strict=True)
+    def _photos(self, decoded: Sequence[_Decoded]) -> list[Answer]:
+        """Answer photos, each by none, one or several pictures of it."""
+        size = self.looking.batch_size
+        pixels = [rgb_HW3 for _, pictures in decoded for rgb_HW3 in pictures]
+        found = [
+            probability_C
+            for start in range(0, len(pixels), size)
+            for probability_C in self.session.probabilities(np.stack(pixels[start : start + size]))
         ]
+        answers = []
+        for answer, pictures in decoded:
+            own, found = found[: len(pictures)], found[len(pictures) :]
+            answers.append(_answered(answer, own, self.session.package.labels))
+        return answers
 
 
 def _answered(
-    answer: Answer, probability_C: NDArray[np.float32], labels: tuple[str, ...]
+    answer: Answer, probability: Sequence[NDArray[np.float32]], labels: tuple[str, ...]
 ) -> Answer:
-    """Rank the classes, and keep all probabilities of a photo that may belong to a burst."""
-    answer = ranked(answer, probability_C, labels)
-    if answer.datetime is None or "T" not in answer.datetime or answer.failure is not None:
+    """Give an answer its classes: those of the photo, or those of each animal in it.
+
+    All probabilities of a photo that may belong to a burst are kept, of the surest animal.
+    """
+    if not probability:
         return answer
-    return replace(answer, scores=to_scores(probability_C))
+    surest = ranked(answer, probability[0], labels)  # boxes come the surest first
+    if surest.failure is not None:
+        return surest
+    if answer.datetime is not None and "T" in answer.datetime:
+        surest = replace(surest, scores=to_scores(probability[0]))
+    if answer.looks is None:
+        return surest
+    left = iter([ranked(answer, probability_C, labels).top for probability_C in probability])
+    looks = tuple(
+        replace(look, top=next(left)) if look.is_animal else look for look in answer.looks
+    )
+    return replace(surest, looks=looks)

@@ -21,6 +21,7 @@ from homerange.data.images import read_rgb
 from homerange.errors import ImageError
 from homerange.output import atomic_file
 from homerange.run.answers import Answer
+from homerange.run.looks import shows_person
 from homerange.run.results.naming import best_name
 from homerange.run.results.stamp import stamp_cells
 from homerange.run.sources import Photo
@@ -102,10 +103,12 @@ def least_sure(
         name = best_name(answer, package)
         if name is None or name.outcome == "person" or photo.truth == "person":
             continue
+        if shows_person(answer.looks):
+            continue
         if answer.video is not None:
             continue
         group = answer.burst.key if answer.burst else photo.file
-        confidence = answer.top[0][1]
+        _, confidence = answer.best(package.labels)
         if group in kept and kept[group][0] <= confidence:
             continue
         kept[group] = (confidence, number, photo, answer)
@@ -121,14 +124,14 @@ def least_sure(
 
 
 def _card(photo: Photo, answer: Answer, package: PlacePackage) -> str:
-    best = package.labels[answer.top[0][0]]
+    best, confidence = answer.best(package.labels)
     said = " ".join(
         f"<li>{html.escape(package.labels[index])} <b>{probability:.0%}</b></li>"
         for index, probability in answer.top[:3]
     )
     return (
         f"<figure data-file={_attribute(photo.file)} data-said={_attribute(best)} "
-        f'data-sure="{answer.top[0][1]:.4f}">{_thumbnail(photo.path)}'
+        f'data-sure="{confidence:.4f}">{_thumbnail(photo.path)}'
         f"<figcaption>{html.escape(photo.file)}</figcaption><ol>{said}</ol>"
         f"<input list=labels placeholder={_attribute(best)} aria-label=species>"
         "<button class=right>It is right</button></figure>\n"

@@ -2,14 +2,16 @@
 
 They are spread evenly over the predicted species and, within a species, over the whole run, so
 that a sheet is not one burst of one camera. People are not shown: neither photos answered as
-``person`` nor photos known to show one.
+``person`` nor photos known to show one, by their truth or by a detector.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from homerange.data.names import OUTCOMES
 from homerange.run.answers import Answer
 from homerange.run.contact_sheet import SheetEntry
+from homerange.run.looks import shows_person
 from homerange.run.sources import Photo
 from homerange.run.summary import is_right
 from homerange.world.place_package import PlacePackage
@@ -28,30 +30,30 @@ def choose_entries(
         answers: Called twice; gives every photo with its answer, in the order of the run.
         package: The package that gave the answers.
     """
-    counts = Counter(index for _, _, index in _shown(answers(), package))
-    order = sorted(counts, key=lambda index: (-counts[index], package.labels[index]))
-    quota = _quotas({index: counts[index] for index in order}, MAX_PHOTOS)
-    ranks = {index: _spread(counts[index], quota[index]) for index in order}
-    seen: Counter[int] = Counter()
-    chosen: dict[int, list[SheetEntry]] = {index: [] for index in order}
-    for photo, answer, index in _shown(answers(), package):
-        if seen[index] in ranks[index]:
-            chosen[index].append(_entry(photo, answer, package))
-        seen[index] += 1
-    return [entry for index in order for entry in chosen[index]]
+    counts = Counter(label for _, _, label in _shown(answers(), package))
+    order = sorted(counts, key=lambda label: (-counts[label], label))
+    quota = _quotas({label: counts[label] for label in order}, MAX_PHOTOS)
+    ranks = {label: _spread(counts[label], quota[label]) for label in order}
+    seen: Counter[str] = Counter()
+    chosen: dict[str, list[SheetEntry]] = {label: [] for label in order}
+    for photo, answer, label in _shown(answers(), package):
+        if seen[label] in ranks[label]:
+            chosen[label].append(_entry(photo, answer, package))
+        seen[label] += 1
+    return [entry for label in order for entry in chosen[label]]
 
 
 def _shown(
     answers: Iterable[tuple[Photo, Answer]], package: PlacePackage
-) -> Iterator[tuple[Photo, Answer, int]]:
+) -> Iterator[tuple[Photo, Answer, str]]:
     for photo, answer in answers:
         if answer.failure is None and answer.video is None and photo.truth != "person":
-            index = answer.top[0][0]
-            if package.labels[index] != "person":
-                yield photo, answer, index
+            label = answer.best(package.labels)[0]
+            if label != "person" and not shows_person(answer.looks):
+                yield photo, answer, label
 
 
-def _quotas(counts: Mapping[int, int], limit: int) -> dict[int, int]:
+def _quotas(counts: Mapping[str, int], limit: int) -> dict[str, int]:
     """Share ``limit`` places out one by one; who has no more photos leaves its turn to others."""
     quota = dict.fromkeys(counts, 0)
     while limit and (open_ := [key for key in counts if quota[key] < counts[key]]):
@@ -67,14 +69,14 @@ def _spread(count: int, quota: int) -> set[int]:
 
 
 def _entry(photo: Photo, answer: Answer, package: PlacePackage) -> SheetEntry:
-    index, probability = answer.top[0]
-    label, right = package.labels[index], is_right(photo, answer, package)
+    label, probability = answer.best(package.labels)
+    right = is_right(photo, answer, package)
     names = package.common_names
     truth = photo.truth if right is False and photo.truth else ""
     return SheetEntry(
         path=photo.path,
         label=label,
-        is_species=label not in package.outcomes,
+        is_species=label not in OUTCOMES,
         common_name=names.get(label, ""),
         confidence=probability,
         right=right,

@@ -90,7 +90,7 @@ def is_right(photo: Photo, answer: Answer, package: PlacePackage) -> bool | None
     """Whether the best answer is the true one; None where either is missing."""
     if photo.truth is None or answer.failure is not None:
         return None
-    return class_key(package.labels[answer.top[0][0]]) == photo.truth
+    return class_key(answer.best(package.labels)[0]) == photo.truth
 
 
 def count_answers(
@@ -109,7 +109,7 @@ def count_answers(
         if answer.failure is not None:
             failures += 1
             continue
-        labels[package.labels[answer.top[0][0]]] += 1
+        labels[answer.best(package.labels)[0]] += 1
         if photo.truth is not None:
             truths[photo.truth] += 1
             right += is_right(photo, answer, package) is True

@@ -73,7 +73,9 @@ class Teller:
         by_file: Mapping[str, Photo] = {photo.file: photo for photo in photos}
         for answer in answers:
             name = best_name(answer, self._package)
-            said = answer.failure if name is None else f"{name.label} {answer.top[0][1]:.0%}"
+            said = answer.failure
+            if name is not None:
+                said = f"{name.label} {answer.best(self._package.labels)[1]:.0%}"
             self._say(f"{answer.file}: {said}")
             photo = by_file[answer.file]
             if self._webhook is not None and self._came_in(photo.path):

@@ -52,7 +52,7 @@ def post_of(
         return None
     return {
         "species": name.label,
-        "probability": round(answer.top[0][1], 4),
+        "probability": round(answer.best(package.labels)[1], 4),
         "file": photo.file.rpartition("/")[2],
         "package": package.name,
     }

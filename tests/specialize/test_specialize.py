@@ -189,7 +189,7 @@ def test_getting_a_model_loads_no_torch_pyarrow_or_pandas(world, tmp_path):
 
 @given(name=st.text(min_size=1), input_px=st.integers(1, 4096))
 def test_the_sparrow_manifest_is_toml_for_any_name(name, input_px):
-    found = tomllib.loads(sparrow_manifest(name, Preprocessing(input_px=input_px)))
+    found = tomllib.loads(sparrow_manifest(name, Preprocessing(input_px=input_px, fit="squash")))
     assert found["model"] == {"id": name, "format": "onnx", "file": "model.onnx"}
     assert found["preprocessing"] == {
         "method": "resize",

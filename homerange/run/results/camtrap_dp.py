@@ -28,7 +28,7 @@ from homerange.errors import RunError
 from homerange.run.answers import Answer, Burst
 from homerange.run.results.camtrap_columns import COLUMNS, MEDIA_TYPES, PROFILE, schema_url
 from homerange.run.results.fieldwork import Fieldwork
-from homerange.run.results.naming import Naming, best_name, name_of
+from homerange.run.results.naming import Naming, name_of, named
 from homerange.run.results.stamp import classifier, stamp
 from homerange.run.sources import Photo
 from homerange.run.whereabouts import Whereabouts
@@ -148,27 +148,44 @@ class _Observed:
     def names(self) -> list[Naming]:
         """What its rows name."""
         burst = self._own_burst()
-        names = [best_name(self.answer, self.package)]
-        names += [name_of(burst.top[0][0], self.package)] if burst else []
-        return [name for name in names if name is not None]
+        names = [name for name, _, _ in self._seen()]
+        return names + ([name_of(burst.top[0][0], self.package)] if burst else [])
 
     def observations(self) -> Sequence[_Row]:
         """The row of the photo, and of a burst that begins with it."""
         burst = self.answer.burst
-        rows = [self._row("1", self.answer.top, burst) | {"mediaID": self.photo.file}]
+        rows = [
+            self._row(str(i), name, probability, burst) | {"mediaID": self.photo.file} | box
+            for i, (name, probability, box) in enumerate(self._seen(), start=1)
+        ]
         if own := self._own_burst():
-            rows.append(self._row("event", own.top, own) | {"observationLevel": "event"})
+            index, probability = own.top[0]
+            row = self._row("event", name_of(index, self.package), probability, own)
+            rows.append(row | {"observationLevel": "event"})
         return rows
+
+    def _seen(self) -> list[tuple[Naming, float, _Row]]:
+        """What the photo shows, how sure that is, and the columns of its box where it has one."""
+        found: list[tuple[Naming, float, _Row]] = []
+        for look in self.answer.looks or ():
+            if not look.sure:
+                continue
+            label, probability = look.box.category, look.box.confidence
+            if look.top:
+                label, probability = self.package.labels[look.top[0][0]], look.top[0][1]
+            found.append((named(label, self.package), probability, _box(look.box.bbox)))
+        if found:
+            return found
+        label, probability = self.answer.best(self.package.labels)
+        return [(named(label, self.package), probability, {})]
 
     def _own_burst(self) -> Burst | None:
         burst = self.answer.burst
         return burst if burst is not None and burst.key == self.photo.file else None
 
     def _row(
-        self, suffix: str, top: tuple[tuple[int, float], ...], burst: Burst | None
+        self, suffix: str, name: Naming, probability: float, burst: Burst | None
     ) -> dict[str, object]:
-        index, probability = top[0]
-        name = name_of(index, self.package)
         return {
             "observationID": f"{self.photo.file}#{suffix}",
             "deploymentID": self.deployment_id,
@@ -182,6 +199,14 @@ class _Observed:
             "classifiedBy": f"{classifier(self.package)} {self.package.sha256[:12]}",
             "classificationProbability": f"{probability:.4f}",
         }
+
+
+def _box(bbox: tuple[float, float, float, float]) -> _Row:
+    """The columns of a box; one without an extent is none."""
+    left, top, width, height = bbox
+    if not (width > 0 and height > 0):
+        return {}
+    return {"bboxX": left, "bboxY": top, "bboxWidth": width, "bboxHeight": height}
 
 
 @dataclass

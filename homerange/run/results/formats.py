@@ -58,6 +58,8 @@ def write_results(
     package: PlacePackage,
     answers: _Answers,
     fieldwork: Fieldwork,
+    *,
+    first_look: str = "",
 ) -> None:
     """Write the results; what stood there before stays until they are complete.
 
@@ -67,6 +69,7 @@ def write_results(
         package: The package that gave the answers.
         answers: Every photo with its answer, taken one by one.
         fieldwork: What the user knows about the cameras.
+        first_look: Which detector looked first; empty without one.
 
     Raises:
         RunError: If the format cannot hold any of the photos.
@@ -78,7 +81,7 @@ def write_results(
             write_camtrap_dp(folder, package, answers, fieldwork)
         return
     write: dict[Format, Callable[[BinaryIO, PlacePackage, _Answers], None]] = {
-        "megadetector": write_megadetector,
+        "megadetector": partial(write_megadetector, first_look=first_look),
         "csv": write_table,
         "parquet": _write_parquet,
         "speciesnet": write_speciesnet,

@@ -1,10 +1,11 @@
 """Results in the MegaDetector batch format 1.6, which Timelapse, AddaxAI and others read.
 
-Source: https://lila.science/megadetector-output-format. Our model has no detector, so a photo with
-an animal has one box around all of it, of category "1" (animal), or "2" and "3" where the answer
-is ``person`` or ``vehicle``. The confidence of the box is 1 - p(blank). A photo whose best answer
-is ``blank`` has no boxes; one that could not be read has a ``failure`` and ``detections: null``.
-A video has one box too, at the frame that is most sure of its answer.
+Source: https://lila.science/megadetector-output-format. Where a detector looked first, each of its
+boxes is there as it gave it, those of animals with our classes; a photo without boxes is empty.
+Without one a photo with an animal has one box around all of it, of category "1" (animal), or "2"
+and "3" where the answer is ``person`` or ``vehicle``; its confidence is 1 - p(blank), and a photo
+whose best answer is ``blank`` has no boxes. A photo that could not be read has a ``failure`` and
+``detections: null``. A video has one box, at the frame that is most sure of its answer.
 
 The file is written photo by photo. It holds no time of writing: the same photos and the same
 package give the same bytes.
@@ -15,6 +16,7 @@ from collections.abc import Iterable
 from typing import BinaryIO
 
 from homerange.run.answers import Answer
+from homerange.run.looks import Look, Ranked
 from homerange.run.results.naming import name_of, seven_parts
 from homerange.run.results.stamp import classifier, stamp
 from homerange.run.sources import Photo
@@ -32,7 +34,10 @@ _BOX_OF = {"person": "2", "vehicle": "3"}
 
 
 def write_megadetector(
-    file: BinaryIO, package: PlacePackage, answers: Iterable[tuple[Photo, Answer]]
+    file: BinaryIO,
+    package: PlacePackage,
+    answers: Iterable[tuple[Photo, Answer]],
+    first_look: str = "",
 ) -> None:
     """Write the answers as one JSON file, holding one photo in memory at a time.
 
@@ -40,8 +45,9 @@ def write_megadetector(
         file: Where to write UTF-8 to.
         package: The package that gave the answers.
         answers: Every photo with its answer, in the order of the file.
+        first_look: Which detector looked first; empty without one.
     """
-    head = _dump(_head(package)).removesuffix("}")
+    head = _dump(_head(package, first_look)).removesuffix("}")
     file.write(f'{head},\n"images":['.encode())
     separator = "\n"
     for photo, answer in answers:
@@ -63,31 +69,47 @@ def image_entry(file: str, answer: Answer, package: PlacePackage) -> dict[str, o
         entry["datetime"] = answer.datetime
     if answer.failure is not None:
         return {**entry, "failure": answer.failure, "detections": None}
+    if answer.looks is not None:
+        return {**entry, "detections": [_detection(look) for look in answer.looks]}
     if answer.video is not None:
         entry["frame_rate"] = answer.video.frames_per_s
         entry["frames_processed"] = list(answer.video.frames)
     best = name_of(answer.top[0][0], package).outcome
     if best == "blank":
         return {**entry, "detections": []}
-    first, *others = answer.top
-    kept = [first, *(other for other in others if other[1] >= MIN_PROBABILITY)]
     box: dict[str, object] = {
         "category": _BOX_OF.get(best, "1"),
         "conf": 1.0 if answer.blank is None else round(1 - answer.blank, 4),
         "bbox": WHOLE_PHOTO,
-        "classifications": [[str(index), round(probability, 4)] for index, probability in kept],
+        "classifications": _classifications(answer.top),
     }
     if answer.video is not None:
         box["frame_number"] = answer.video.best
     return {**entry, "detections": [box]}
 
 
-def _head(package: PlacePackage) -> dict[str, object]:
+def _detection(look: Look) -> dict[str, object]:
+    """Return a box as the detector has it, and what the second look made of it."""
+    box: dict[str, object] = {
+        "category": _BOX_OF.get(look.box.category, "1"),
+        "conf": look.box.confidence,
+        "bbox": list(look.box.bbox),
+    }
+    return {**box, "classifications": _classifications(look.top)} if look.top else box
+
+
+def _classifications(top: Ranked) -> list[list[object]]:
+    first, *others = top
+    kept = [first, *(other for other in others if other[1] >= MIN_PROBABILITY)]
+    return [[str(index), round(probability, 4)] for index, probability in kept]
+
+
+def _head(package: PlacePackage, first_look: str) -> dict[str, object]:
     labels = dict(enumerate(package.labels))
     return {
         "info": {
             "format_version": FORMAT_VERSION,
-            "detector": "none",
+            "detector": first_look or "none",
             "classifier": classifier(package),
             "classifier_metadata": {
                 **stamp(package),

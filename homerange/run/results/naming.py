@@ -7,10 +7,11 @@ word is a higher taxon, of which most formats know a column; and `blank`, `perso
 
 from dataclasses import dataclass
 
+from homerange.data.names import OUTCOMES
 from homerange.run.answers import Answer
 from homerange.world.place_package import PlacePackage
 
-__all__ = ["Naming", "best_name", "name_of", "seven_parts"]
+__all__ = ["Naming", "best_name", "name_of", "named", "seven_parts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,12 @@ def name_of(index: int, package: PlacePackage) -> Naming:
         index: As in `Answer.top`.
         package: The package that gave the answer.
     """
-    label = package.labels[index]
-    if label in package.outcomes:
+    return named(package.labels[index], package)
+
+
+def named(label: str, package: PlacePackage) -> Naming:
+    """Take apart a label of the package, or an outcome that a detector named."""
+    if label in OUTCOMES or label in package.outcomes:
         return Naming(label, label, "", "", "")
     genus, _, epithet = label.partition(" ")
     return Naming(label, "animal", package.common_names.get(label, ""), genus, epithet)
@@ -50,7 +55,9 @@ def name_of(index: int, package: PlacePackage) -> Naming:
 
 def best_name(answer: Answer, package: PlacePackage) -> Naming | None:
     """Take apart the best answer; None where the photo could not be read."""
-    return None if answer.failure is not None else name_of(answer.top[0][0], package)
+    if answer.failure is not None:
+        return None
+    return named(answer.best(package.labels)[0], package)
 
 
 def seven_parts(name: Naming) -> str:

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from typing import BinaryIO
 
 from homerange.run.answers import Answer
+from homerange.run.looks import Category, Look, Ranked
 from homerange.run.results.naming import Naming, name_of, seven_parts
 from homerange.run.results.stamp import classifier, stamp
 from homerange.run.sources import Photo
@@ -32,6 +33,12 @@ _OWN = {
         "990ae9dd-7a59-4344-afcb-1b7b21368000;mammalia;primates;hominidae;homo;sapiens;human"
     ),
     "vehicle": "e2895ed5-780b-48f6-8a11-9e27cb594511;;;;;;vehicle",
+}
+
+_BOX_OF: dict[Category, tuple[str, str]] = {
+    "animal": ("1", "animal"),
+    "person": ("2", "human"),
+    "vehicle": ("3", "vehicle"),
 }
 
 
@@ -67,21 +74,35 @@ def prediction(photo: Photo, answer: Answer, package: PlacePackage) -> dict[str,
     if answer.failure is not None:
         failed = {"failures": ["CLASSIFIER"], "failure_reason": answer.failure}
         return {**entry, **failed, "model_version": version}
-    classes = [_class(name_of(index, package)) for index, _ in answer.top]
-    scores = [round(probability, 4) for _, probability in answer.top]
-    detection = {
+    if answer.looks is not None:
+        found = [_detection(look, package) for look in answer.looks]
+        return {**entry, "detections": found, "model_version": version}
+    whole = {
         "category": "0",
         "label": "whole_image_classification",
         "conf": 1.0,
         "bbox": [0.0, 0.0, 1.0, 1.0],
-        "raw_classifications": {"classes": classes, "scores": scores},
-        "processed_classification": {
-            "class": classes[0],
-            "score": scores[0],
-            "source": "classifier",
-        },
     }
-    return {**entry, "detections": [detection], "model_version": version}
+    whole |= _classifications(answer.top, package)
+    return {**entry, "detections": [whole], "model_version": version}
+
+
+def _detection(look: Look, package: PlacePackage) -> dict[str, object]:
+    """Return a box as the detector has it, and what the second look made of it."""
+    category, label = _BOX_OF[look.box.category]
+    box: dict[str, object] = {"category": category, "label": label}
+    box |= {"conf": look.box.confidence, "bbox": list(look.box.bbox)}
+    return box | _classifications(look.top, package) if look.top else box
+
+
+def _classifications(top: Ranked, package: PlacePackage) -> dict[str, object]:
+    classes = [_class(name_of(index, package)) for index, _ in top]
+    scores = [round(probability, 4) for _, probability in top]
+    best = {"class": classes[0], "score": scores[0], "source": "classifier"}
+    return {
+        "raw_classifications": {"classes": classes, "scores": scores},
+        "processed_classification": best,
+    }
 
 
 def _class(name: Naming) -> str:

@@ -75,7 +75,10 @@ def write_table(
 
 def _row(file: str, answer: Answer, package: PlacePackage) -> dict[str, str]:
     row = {"file": file, "datetime": answer.datetime or "", "failure": answer.failure or ""}
-    for (name, confidence), (index, probability) in zip(_PLACES, answer.top, strict=False):
+    if answer.failure is None:
+        label, probability = answer.best(package.labels)
+        row |= {"prediction": label, "confidence": f"{probability:.4f}"}
+    for (name, confidence), (index, probability) in zip(_PLACES[1:], answer.top[1:], strict=False):
         row |= {name: package.labels[index], confidence: f"{probability:.4f}"}
     best = best_name(answer, package)
     return row | {"common_name": best.common_name if best else ""} | _burst(answer, package)

@@ -71,7 +71,8 @@ def _row(
     if name is None:
         return row | {"individual_animal_notes": f"could not be read: {answer.failure}"}
     blank = name.outcome == "blank"
-    row |= {"is_blank": str(int(blank)), "number_of_objects": "0" if blank else "1"}
+    seen = sum(look.sure for look in answer.looks or ()) or int(not blank)
+    row |= {"is_blank": str(int(blank)), "number_of_objects": str(seen)}
     if name.outcome == "person":
         taxon = {"class": "Mammalia", "order": "Primates", "family": "Hominidae"}
         return row | taxon | {"genus": "Homo", "species": "sapiens", "common_name": "Human"}
