@@ -29,7 +29,7 @@ from typing import Literal, Self
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from homerange.errors import ConfigError, ImageError
 
@@ -380,10 +380,13 @@ def _change_pillow() -> None:
     quiet.__enter__()
     warnings.filterwarnings("ignore", module=r"PIL\b")
     Image.MAX_IMAGE_PIXELS = MAX_MEGAPIXELS * 1_000_000 // 2  # Pillow refuses above twice this
+    truncated = ImageFile.LOAD_TRUNCATED_IMAGES  # some packages set it when they are imported
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
 
     def restore() -> None:
         """Set back what was changed."""
         Image.MAX_IMAGE_PIXELS = limit
+        ImageFile.LOAD_TRUNCATED_IMAGES = truncated
         quiet.__exit__(None, None, None)
 
     _pillow_restore.append(restore)

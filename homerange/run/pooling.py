@@ -77,7 +77,7 @@ class Pool:
             >>> pool = Pool(["lion", "blank"])
             >>> pool.add(np.array([0.9, 0.1], np.float32))
             >>> pool.add(np.array([0.2, 0.8], np.float32))
-            >>> pool.probabilities().round(3).tolist()
+            >>> pool.probabilities().astype(float).round(3).tolist()
             [0.9, 0.1]
         """
         mean_C = self._seen_C / self._seen if self._seen else self._all_C / max(self.looks, 1)

@@ -1,5 +1,6 @@
 """Photos of every kind become the same upright RGB square, or an error that says why not."""
 
+import os
 import struct
 import subprocess
 import sys
@@ -454,3 +455,22 @@ def test_reading_photos_needs_only_the_base_install():
         "sys.exit(bool({'torch', 'pyarrow', 'duckdb', 'onnx', 'scipy'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_package_that_lets_pillow_take_truncated_files_does_not_change_ours(monkeypatch):
+    from PIL import ImageFile
+
+    buffer = BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 60, 3), np.uint8)).save(
+        buffer, "PNG"
+    )
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    with pytest.raises(ImageError, match="damaged"):
+        read_rgb(buffer.getvalue()[:5000])
+    assert ImageFile.LOAD_TRUNCATED_IMAGES
+
+
+def test_a_pipe_is_refused_without_waiting_for_it(tmp_path):
+    os.mkfifo(tmp_path / "a.jpg")
+    with pytest.raises(ImageError, match="this is a pipe, a socket or a device, expected a photo"):
+        read_rgb(tmp_path / "a.jpg")

@@ -37,6 +37,14 @@ def place(tmp_path_factory, make_package):
     return read_package(make_package(folder / "here.homerange", labels=LABELS))
 
 
+@pytest.fixture(autouse=True)
+def own_limit():
+    """Put back what frictionless changes for the whole process when it is imported."""
+    limit = csv.field_size_limit()
+    yield
+    csv.field_size_limit(limit)
+
+
 def answer(name, index, **facts):
     share_C = np.full(6, 0.02, np.float32)
     share_C[index] = 0.9

@@ -164,16 +164,16 @@ class _Observed:
             rows.append(row | {"observationLevel": "event"})
         return rows
 
-    def _seen(self) -> list[tuple[Naming, float, _Row]]:
+    def _seen(self) -> list[tuple[Naming, float, dict[str, object]]]:
         """What the photo shows, how sure that is, and the columns of its box where it has one."""
-        found: list[tuple[Naming, float, _Row]] = []
+        found: list[tuple[Naming, float, dict[str, object]]] = []
         for look in self.answer.looks or ():
             if not look.sure:
                 continue
-            label, probability = look.box.category, look.box.confidence
+            name, probability = named(look.box.category, self.package), look.box.confidence
             if look.top:
-                label, probability = self.package.labels[look.top[0][0]], look.top[0][1]
-            found.append((named(label, self.package), probability, _box(look.box.bbox)))
+                name, probability = name_of(look.top[0][0], self.package), look.top[0][1]
+            found.append((name, probability, _box(look.box.bbox)))
         if found:
             return found
         label, probability = self.answer.best(self.package.labels)
@@ -201,7 +201,7 @@ class _Observed:
         }
 
 
-def _box(bbox: tuple[float, float, float, float]) -> _Row:
+def _box(bbox: tuple[float, float, float, float]) -> dict[str, object]:
     """The columns of a box; one without an extent is none."""
     left, top, width, height = bbox
     if not (width > 0 and height > 0):
