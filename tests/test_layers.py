@@ -29,7 +29,6 @@ MAY_IMPORT = {
     "baselines": {"geo", "data", "model", "train"},
     "export": {"geo", "data", "world", "specialize", "model", "train", "profile"},
     "report": {"geo", "data", "world", "specialize", "model", "train", "profile"},
-    "map": {"geo", "data", "world", "specialize"},
     "demo": {"geo", "data", "world", "specialize", "run"},
 }
 ON_TOP = {
@@ -67,7 +66,7 @@ ONLY_IN = {
     },
     "duckdb": {"world", "data/importers/lila_list.py"},
     "matplotlib": {"report"},
-    **dict.fromkeys(("fastapi", "starlette", "pydantic", "anyio", "uvicorn"), {"map"}),
+    **{name: {"map"} for name in ("fastapi", "starlette", "pydantic", "anyio", "uvicorn")},
     "av": {"run/video.py"},
     "open_clip": {"baselines"},
     "executorch": {"export/executorch.py"},

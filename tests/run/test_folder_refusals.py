@@ -119,7 +119,7 @@ def test_a_broken_package_is_refused_before_a_journal_is_made(request_, package)
 
 
 def test_a_full_disk_at_the_end_keeps_every_answer_and_the_last_results(request_, monkeypatch):
-    def full(file, *_):
+    def full(file, *_, **__):
         file.write(b"{")
         raise OSError(28, "No space left on device")
 
