@@ -21,7 +21,7 @@ from homerange.reports import report_unreadable
 from homerange.train_verbs import train
 
 if TYPE_CHECKING:
-    from homerange.geo.place import Cell, Circle, Place
+    from homerange.geo.place import Place
     from homerange.world.description import DropRule
 
 __all__ = ["main"]
@@ -70,7 +70,7 @@ main.add_command(report)
 @click.option("-o", "--output", type=FILE, required=True, help="The list to write, .csv.")
 @click.option("--split", type=click.Choice(["train", "val", "test"]), help="Only this split.")
 @takes_area
-def photos(manifest: Path, output: Path, split: str | None, area: "Circle | Cell | None") -> None:
+def photos(manifest: Path, output: Path, split: str | None, area: "Place | None") -> None:
     """List photos of a manifest with their known species, for predict or another tool.
 
     \b
@@ -172,19 +172,43 @@ def profile(
 
 @main.command()
 @click.option("--world", type=FILE, required=True, help="Folder of the world.")
+@click.option("-o", "--output", type=FILE, help="A list to write, .csv or .json.")
+@click.option(
+    "--format", "format_", type=click.Choice(["table", "csv", "json"]), help="If not by the suffix."
+)
 @takes_place
-def species(world: Path, place: "Place", include: Sequence[str], exclude: Sequence[str]) -> None:
+def species(
+    world: Path,
+    output: Path | None,
+    format_: str | None,
+    place: "Place",
+    include: Sequence[str],
+    exclude: Sequence[str],
+) -> None:
     """List the species to expect at a place, each with the reason.
 
     \b
     homerange species --world world --at -2.33,34.83
-    homerange species --world world --s2 2/1 --exclude "Bos taurus"
+    homerange species --world world --country Kenya --at -2.33,34.83 --exclude "Bos taurus"
+    homerange species --world world --geojson reserve.geojson -o reserve.csv
     """
-    from homerange.show import print_species
+    from homerange.show import print_species, warn
     from homerange.specialize.species import species_at
+    from homerange.specialize.species_file import format_of, species_text, write_species
     from homerange.world.world import open_world
 
-    print_species(species_at(open_world(world), place, include=include, exclude=exclude))
+    chosen = format_of(format_, output)
+    opened = open_world(world)
+    found = species_at(opened, place, include=include, exclude=exclude)
+    if output and chosen:
+        write_species(opened, found, output, chosen)
+        click.echo(f"{len(found.species):,} species: {output}")
+        warn(found.warnings)
+    elif chosen:
+        click.echo(species_text(opened, found, chosen), nl=False)
+        warn(found.warnings)
+    else:
+        print_species(found)
 
 
 @main.command()
@@ -206,7 +230,7 @@ def get(
 
     \b
     homerange get --world world --at -2.33,34.83 -o serengeti.homerange
-    homerange get --world world --species my-species.txt -o mine.homerange
+    homerange get --world world --country KEN --species my-species.txt -o kenya.homerange
     homerange get --world world --at -2.33,34.83 -o small.homerange --experts first-order:40
 
     METHOD is threshold (AMOUNT: a percentile of the routing graph's edges), exact, first-order,

@@ -3,13 +3,9 @@
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-from click.core import ParameterSource
-
-if TYPE_CHECKING:
-    from homerange.geo.place import Cell, Circle
 
 __all__ = ["takes_area", "takes_place"]
 
@@ -20,40 +16,32 @@ def takes_area(command: Verb) -> Verb:
     """Give a verb the options that name an area, and hand it over as ``area`` (or None)."""
 
     @functools.wraps(command)
-    def parsed(at: str | None, radius_km: float, s2: str | None, **rest: object) -> object:
+    def parsed(**options: Any) -> object:  # noqa: ANN401 - what click gives
         """Read the place and call the verb."""
-        from homerange.geo.cells import parse_cell
-        from homerange.geo.place import Cell, parse_at
+        named, rest = _split(options, "at", "radius_km", "s2", "country", "geojson")
+        return command(area=_place_of(named), **rest)
 
-        if at and s2:
-            raise click.UsageError("--at and --s2 name two places; give one")
-        if not at and _is_given("radius_km"):
-            raise click.UsageError("--radius-km is the radius around --at LAT,LON; give both")
-        area = Cell(parse_cell(s2)) if s2 else parse_at(at, radius_km) if at else None
-        return command(area=area, **rest)
-
-    at = click.option("--at", metavar="LAT,LON", help="Degrees, WGS 84, for example -2.33,34.83.")
-    radius = click.option(
-        "--radius-km", type=float, default=100.0, show_default=True, help="Around --at."
-    )
-    s2 = click.option("--s2", metavar="CELL", help="An S2 cell: its token (4c) or path (2/1).")
-    return at(radius(s2(parsed)))
+    return _area_options(parsed)
 
 
 def takes_place(command: Verb) -> Verb:
     """Give a verb an area or a list of species as ``place``, with what to add and to leave out."""
 
     @functools.wraps(command)
-    def parsed(area: "Circle | Cell | None", species: Path | None, **rest: object) -> object:
-        """Read the list or the area and call the verb."""
-        from homerange.geo.place import read_species_list
-
-        if (area is None) == (species is None):
-            raise click.UsageError("name one place: --at LAT,LON, --s2 CELL or --species FILE")
-        return command(place=read_species_list(species) if species else area, **rest)
+    def parsed(**options: Any) -> object:  # noqa: ANN401 - what click gives
+        """Read the lists and areas and call the verb."""
+        named, rest = _split(options, "at", "radius_km", "s2", "country", "geojson", "species")
+        place = _place_of(named)
+        if place is None:
+            raise click.UsageError(
+                "name a place: --at LAT,LON, --s2 CELL, --country NAME, --geojson FILE or "
+                "--species FILE; several are taken together"
+            )
+        return command(place=place, **rest)
 
     listed = click.option(
         "--species",
+        multiple=True,
         type=click.Path(path_type=Path),
         help="A file with a scientific name per line.",
     )
@@ -63,9 +51,51 @@ def takes_place(command: Verb) -> Verb:
     exclude = click.option(
         "--exclude", multiple=True, metavar="NAME", help="Leave one out; repeatable."
     )
-    return takes_area(listed(include(exclude(parsed))))
+    return _area_options(listed(include(exclude(parsed))))
 
 
-def _is_given(parameter: str) -> bool:
-    source = click.get_current_context().get_parameter_source(parameter)
-    return source is not ParameterSource.DEFAULT
+def _area_options(command: Verb) -> Verb:
+    options = (
+        click.option(
+            "--at",
+            multiple=True,
+            metavar="LAT,LON",
+            help="Degrees, WGS 84, for example -2.33,34.83.",
+        ),
+        click.option(
+            "--radius-km",
+            type=float,
+            multiple=True,
+            help="Around --at, 100 otherwise; one for all, or one for each.",
+        ),
+        click.option(
+            "--s2", multiple=True, metavar="CELL", help="An S2 cell: its token (4c) or path (2/1)."
+        ),
+        click.option(
+            "--country", multiple=True, metavar="NAME", help="ISO 3166 (KEN, KE) or English name."
+        ),
+        click.option(
+            "--geojson",
+            multiple=True,
+            type=click.Path(path_type=Path),
+            help="A file with polygons, WGS 84.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _split(options: dict[str, Any], *names: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    rest = {name: value for name, value in options.items() if name not in names}
+    return {name: options[name] for name in names}, rest
+
+
+def _place_of(named: dict[str, Any]) -> object:
+    """Make the place that options name; none where none does."""
+    from homerange.geo.name_place import name_place
+
+    given = {name: value for name, value in named.items() if value}
+    if "radius_km" in given and "at" not in given:
+        raise click.UsageError("--radius-km is the radius around --at LAT,LON; give both")
+    return name_place(**given) if given else None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from homerange.specialize.species import SpeciesTable
     from homerange.train.evaluate import Evaluation, Metrics
 
-__all__ = ["print_evaluation", "print_package", "print_species", "print_summary"]
+__all__ = ["print_evaluation", "print_package", "print_species", "print_summary", "warn"]
 
 
 def print_evaluation(evaluation: "Evaluation") -> None:
@@ -46,22 +47,33 @@ def print_species(found: "SpeciesTable") -> None:
     from homerange.specialize.names import some
 
     click.echo(f"{len(found.species):,} species: {found.place.describe()}")
+    dated = any(any(one.months) for one in found.species)
     table = Table(show_edge=False)
-    for heading in ("species", "common name", "reason"):
+    for heading in ("species", "common name", "strength", *(["months"] if dated else []), "reason"):
         table.add_column(heading)
     for one in found.species:
-        table.add_row(one.species, one.common_name, one.reason)
+        months = ["".join(str(band or ".") for band in one.months)] if dated else []
+        cells = (one.species, one.common_name, str(one.strength or ""), *months, one.reason)
+        table.add_row(*map(escape, cells))
     _print(table)
+    click.echo(
+        "strength, and months from January: 1 = one record, 2 = 2-5, 3 = 6-20, 4 = 21-100, "
+        "5 = 101 or more"
+    )
     if found.outcomes:
         click.echo(f"and the outcomes: {', '.join(found.outcomes)}")
-    if found.not_in_world:
-        click.echo(f"recorded here but not in this world: {some(found.not_in_world)}")
-    _warn(found.warnings)
+    if found.missing:
+        names = some([f"{one.species} ({one.records_band})" for one in found.missing])
+        click.echo(
+            f"recorded here but not in this world, {len(found.missing):,} species with their "
+            f"records: {names}"
+        )
+    warn(found.warnings)
 
 
 def print_package(made: "Specialized") -> None:
     """Print the table of the card, and where the package is."""
-    table = Table(title=f"{made.name}: {made.table.place.describe()}", title_justify="left")
+    table = Table(title=escape(f"{made.name}: {made.table.place.describe()}"), title_justify="left")
     table.add_column("model")
     for heading in (
         "MB",
@@ -93,7 +105,7 @@ def print_package(made: "Specialized") -> None:
             "-",
         )
     _print(table)
-    _warn(made.table.warnings)
+    warn(made.table.warnings)
     click.echo(f"{len(made.table.labels):,} labels, {made.seconds:.2f} s: {made.path}")
 
 
@@ -143,6 +155,7 @@ def _print(table: Table) -> None:
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
-def _warn(warnings: Sequence[str]) -> None:
+def warn(warnings: Sequence[str]) -> None:
+    """Say on stderr, loudly, what the user should know."""
     for warning in warnings:
-        click.echo(f"note: {warning}", err=True)
+        click.secho(f"warning: {warning}", fg="yellow", bold=True, err=True)

@@ -19,7 +19,7 @@ from homerange import __version__
 from homerange.cli import main
 from homerange.train.dataset import Unreadable
 
-OF_A_PLACE = {"at", "radius_km", "s2", "species", "include", "exclude"}
+OF_A_PLACE = {"at", "radius_km", "s2", "country", "geojson", "species", "include", "exclude"}
 MOST_OPTIONS = 8
 SERENGETI = ("--at", "-2.33,34.83")
 
@@ -136,23 +136,10 @@ def test_a_place_must_be_named(verb, world, tmp_path):
     output = () if verb == "species" else ("-o", tmp_path / "x.homerange")
     result = run(verb, "--world", world, *output)
     assert result.exit_code == 2
-    assert "name one place: --at LAT,LON, --s2 CELL or --species FILE" in result.stderr
+    assert "name a place: --at LAT,LON, --s2 CELL, --country NAME, --geojson FILE" in result.stderr
 
 
-@pytest.mark.parametrize("verb", ["species", "get"])
-def test_two_places_are_one_too_many(verb, world, tmp_path):
-    output = () if verb == "species" else ("-o", tmp_path / "x.homerange")
-    result = run(verb, "--world", world, *SERENGETI, "--s2", "4c", *output)
-    assert result.exit_code == 2
-    assert "--at and --s2 name two places; give one" in result.stderr
-    names = tmp_path / "names.txt"
-    names.write_text("Panthera leo\n")
-    result = run(verb, "--world", world, *SERENGETI, "--species", names, *output)
-    assert result.exit_code == 2
-    assert "name one place" in result.stderr
-
-
-@pytest.mark.parametrize("place", [("--s2", "4c"), ("--species", "names.txt"), ()])
+@pytest.mark.parametrize("place", [("--s2", "4c"), ("--country", "KEN"), ("--species", "names.txt"), ()])
 def test_a_radius_without_its_centre_is_not_passed_over(place, world, tmp_path):
     commands = [("species", "--world", world), ("photos", "m.parquet", "-o", tmp_path / "l.csv")]
     for command in commands[: 1 if "--species" in place else 2]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from homerange.data.manifest import Manifest
 from homerange.errors import ManifestError, PlaceError
 from homerange.geo.cells import cell_ids, cell_level, contains
-from homerange.geo.place import Cell, Circle
+from homerange.geo.place import Area, Cell, Circle, Place, areas_of
 from homerange.geo.sphere import distance_km
 from homerange.output import atomic_file, writing
 
@@ -19,7 +19,7 @@ __all__ = ["near", "taken_in", "write_photo_list"]
 _COLUMNS = ("file", "species", "latitude", "longitude")
 
 
-def near(manifest: Manifest, place: Circle | Cell) -> Manifest:
+def near(manifest: Manifest, place: Place) -> Manifest:
     """Return the rows whose coordinates lie in a place.
 
     Raises:
@@ -28,7 +28,7 @@ def near(manifest: Manifest, place: Circle | Cell) -> Manifest:
     inside_N = taken_in(manifest, place)
     if not inside_N.any():
         known_N = ~np.isnan(manifest.latlon_N2()).any(axis=1)
-        wider = "larger --radius-km" if isinstance(place, Circle) else "coarser cell"
+        wider = {Circle: "larger --radius-km", Cell: "coarser cell"}.get(type(place), "larger one")
         raise PlaceError(
             f"none of {len(manifest):,} photos was taken here: {place.describe()}; "
             f"{int(known_N.sum()):,} of them have coordinates. "
@@ -37,13 +37,14 @@ def near(manifest: Manifest, place: Circle | Cell) -> Manifest:
     return manifest.where(inside_N)
 
 
-def taken_in(manifest: Manifest, place: Circle | Cell) -> NDArray[np.bool_]:
+def taken_in(manifest: Manifest, place: Place) -> NDArray[np.bool_]:
     """Return whether each photo was taken in a place, shape (N,); false where nobody knows."""
     latlon_N2 = manifest.latlon_N2()
     known_N = ~np.isnan(latlon_N2).any(axis=1)
     inside_N = np.zeros(len(manifest), dtype=bool)
     if known_N.any():
-        inside_N[known_N] = _inside(place, latlon_N2[known_N])
+        inside = [_inside(area, latlon_N2[known_N]) for area in areas_of(place)]
+        inside_N[known_N] = np.any(inside, axis=0)
     return inside_N
 
 
@@ -80,10 +81,12 @@ def write_photo_list(manifest: Manifest, path: Path) -> int:
     return len(lines)
 
 
-def _inside(place: Circle | Cell, latlon_N2: NDArray[np.float64]) -> NDArray[np.bool_]:
-    if isinstance(place, Circle):
-        centre_12 = np.array([[place.latitude_deg, place.longitude_deg]])
-        near_N: NDArray[np.bool_] = distance_km(centre_12, latlon_N2)[0] <= place.radius_km
+def _inside(area: Area, latlon_N2: NDArray[np.float64]) -> NDArray[np.bool_]:
+    if isinstance(area, Circle):
+        centre_12 = np.array([[area.latitude_deg, area.longitude_deg]])
+        near_N: NDArray[np.bool_] = distance_km(centre_12, latlon_N2)[0] <= area.radius_km
         return near_N
-    level = int(cell_level(place.id_1)[0])
-    return contains(place.id_1, cell_ids(latlon_N2, level))
+    if isinstance(area, Cell):
+        level = int(cell_level(area.id_1)[0])
+        return contains(area.id_1, cell_ids(latlon_N2, level))
+    return area.outline.holds(latlon_N2)

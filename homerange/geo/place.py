@@ -1,56 +1,43 @@
-"""A place: a circle on the Earth, an S2 cell, or the user's own list of species.
+"""A place: a circle on the Earth, an S2 cell, a polygon, a country, a list of species, or several.
 
-The three kinds know how to describe themselves and how to stand in ``place.json``. Circles and
-cells also say which records of a species count for them.
-
-A record knows only the S2 cell in which it lies, so it is taken as the smallest disc around the
-centre of that cell which covers it. Everything is measured on the sphere: the dateline and the
-poles need no case of their own.
-
-Axes used in this file:
-    N  records, each in one cell      U  cells, each once
+All kinds know how to describe themselves and how to stand in ``place.json``. Which records count
+for them is told in :mod:`homerange.geo.votes`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from homerange.errors import PlaceError
-from homerange.geo.cells import (
-    cell_centre,
-    cell_corners,
-    cell_level,
-    cell_reach_km,
-    contains,
-    longest_diagonal_km,
-    mean_edge_km,
-    parse_cell,
-    to_path,
-    to_token,
-)
-from homerange.geo.sphere import distance_to_outline_km, great_circle_km
+from homerange.geo.cells import cell_level, mean_edge_km, parse_cell, to_path, to_token
+from homerange.geo.countries import Country
+from homerange.geo.geojson import polygon_of
+from homerange.geo.polygon import Polygon
+from homerange.geo.species_list import SpeciesList
 
 __all__ = [
     "DEFAULT_RADIUS_KM",
     "LARGEST_RADIUS_KM",
+    "Area",
     "Cell",
     "Circle",
+    "Country",
     "Place",
+    "Polygon",
     "SpeciesList",
-    "distance_to_cells_km",
-    "overlaps",
+    "Union",
+    "areas_of",
+    "combine",
     "parse_at",
     "place_from_json",
-    "read_species_list",
-    "votes",
 ]
 
 DEFAULT_RADIUS_KM = 100.0
 LARGEST_RADIUS_KM = 20_038.0  # half the equator: every place on the Earth is nearer
+NAMED_IN_A_UNION = 3
 
 
 @dataclass(frozen=True)
@@ -123,45 +110,102 @@ class Cell:
         return {"kind": "cell", "cell": to_path(self.cell), "token": to_token(self.cell)}
 
 
+Area: TypeAlias = Circle | Cell | Polygon | Country
+"""A place on the Earth, in one piece of what the user named."""
+
+
 @dataclass(frozen=True)
-class SpeciesList:
-    """The species that the user expects, wherever that is.
+class Union:
+    """Several places taken together; :func:`combine` makes one.
 
     Raises:
-        PlaceError: If the list is empty or names a species twice.
+        PlaceError: If there is no area, or nothing beside one.
     """
 
-    species: tuple[str, ...]
+    areas: tuple[Area, ...]
+    listed: SpeciesList | None = None
+    """Species to expect besides, whatever the records say."""
 
     def __post_init__(self) -> None:
-        """Refuse an empty list and a species that stands there twice."""
-        if not self.species:
-            raise PlaceError("a list of species is empty; expected at least one scientific name.")
-        seen: set[str] = set()
-        for name in self.species:
-            if name.casefold() in seen:
-                raise PlaceError(f"a list of species names {name} twice; expected it once.")
-            seen.add(name.casefold())
+        """Refuse what is no union."""
+        if not self.areas or len(self.parts) < 2:
+            raise PlaceError(
+                f"a union of {len(self.areas)} areas and {len(self.parts) - len(self.areas)} "
+                "lists of species is none; expected at least one area, and two parts in all."
+            )
+
+    @property
+    def parts(self) -> tuple[Area | SpeciesList, ...]:
+        """The areas, then the list."""
+        return (*self.areas, self.listed) if self.listed else self.areas
 
     def describe(self) -> str:
-        """Say for people what this is."""
-        return f"a list of {len(self.species)} species"
+        """Say for people where this is."""
+        named = " and ".join(one.describe() for one in self.parts[:NAMED_IN_A_UNION])
+        more = len(self.parts) - NAMED_IN_A_UNION
+        return named + (f" and {more:,} more" if more > 0 else "")
 
     def to_json(self) -> dict[str, object]:
         """Give the plain values for ``place.json``."""
-        return {"kind": "list", "species": list(self.species)}
+        return {"kind": "union", "places": [one.to_json() for one in self.parts]}
 
 
-Place: TypeAlias = Circle | Cell | SpeciesList
+Place: TypeAlias = Area | SpeciesList | Union
+
+
+def combine(places: Iterable[Area | SpeciesList]) -> Place:
+    """Take several places as one; what is named twice counts once, and lists become one list.
+
+    Raises:
+        PlaceError: If there is none.
+
+    Example:
+        >>> combine([Circle(0.0, 10.0), Country("KEN"), Circle(0.0, 10.0)]).describe()
+        'within 100 km of 0.0000, 10.0000 and Kenya (KEN)'
+    """
+    parts = tuple(dict.fromkeys(places))
+    areas = tuple(one for one in parts if not isinstance(one, SpeciesList))
+    species: dict[str, str] = {}
+    for one in parts:
+        for name in one.species if isinstance(one, SpeciesList) else ():
+            species.setdefault(name.casefold(), name)
+    listed = SpeciesList(tuple(species.values())) if species else None
+    if len(areas) + bool(listed) > 1:
+        return Union(areas, listed)
+    found = listed or next(iter(areas), None)
+    if found is None:
+        raise PlaceError("no place is named; expected at least one.")
+    return found
+
+
+def areas_of(place: Place) -> tuple[Area, ...]:
+    """Return the areas of a place; none for a list of species."""
+    if isinstance(place, SpeciesList):
+        return ()
+    return place.areas if isinstance(place, Union) else (place,)
 
 
 def place_from_json(data: Mapping[str, object]) -> Place:
     """Read what ``to_json`` wrote.
 
     Raises:
-        PlaceError: If the kind is unknown, a value is missing, extra or of a wrong type, or the
-            two notations of a cell differ.
+        PlaceError: If the kind is unknown, a value is missing, extra or of a wrong type, the two
+            notations of a cell differ, or a union holds another.
     """
+    match data:
+        case {"kind": "union", "places": [*places], **rest} if not rest:
+            parts = [_part_from_json(one) for one in places if isinstance(one, Mapping)]
+            if len(parts) == len(places):
+                listed = [one for one in parts if isinstance(one, SpeciesList)]
+                areas = tuple(one for one in parts if not isinstance(one, SpeciesList))
+                if len(listed) <= 1:
+                    return Union(areas, *listed)
+        case _:
+            return _part_from_json(data)
+    raise _no_place(data)
+
+
+def _part_from_json(data: Mapping[str, object]) -> Area | SpeciesList:
     match data:
         case {
             "kind": "circle",
@@ -178,15 +222,24 @@ def place_from_json(data: Mapping[str, object]) -> Place:
                     f"{to_path(parse_cell(token))}; expected the same cell twice."
                 )
             return Cell(parse_cell(path))
+        case {"kind": "polygon", "name": str(name), "geometry": geometry, **rest} if not rest:
+            return polygon_of(geometry, name)
+        case {"kind": "country", "country": str(code), "name": str(), **rest} if not rest:
+            return Country(code)
         case {"kind": "list", "species": [*names], **rest} if not rest:
             species = tuple(name for name in names if isinstance(name, str))
             if len(species) == len(names):
                 return SpeciesList(species)
-    raise PlaceError(
+    raise _no_place(data)
+
+
+def _no_place(data: Mapping[str, object]) -> PlaceError:
+    return PlaceError(
         f"kind {data.get('kind')!r} with {', '.join(sorted(set(data) - {'kind'})) or 'no values'} "
         "is not a place. Expected kind circle (numbers latitude_deg, longitude_deg, radius_km), "
-        "cell (texts cell, token) or list (texts species) and nothing else; a newer version of "
-        "homerange may have written it."
+        "cell (texts cell, token), polygon (text name, GeoJSON geometry), country (texts country, "
+        "name), list (texts species) or union (places, none a union) and nothing else; a newer "
+        "version of homerange may have written it."
     )
 
 
@@ -213,120 +266,3 @@ def parse_at(text: str, radius_km: float = DEFAULT_RADIUS_KM) -> Circle:
             'decimal degrees with a decimal point, for example "-2.33,34.83".'
         ) from error
     return Circle(latitude_deg, longitude_deg, radius_km)
-
-
-def read_species_list(path: Path) -> SpeciesList:
-    """Read a text file with one scientific name a line; ``#`` starts a comment.
-
-    Raises:
-        PlaceError: If the file cannot be read as UTF-8 text, holds no name, or holds one twice
-            (capitals do not count); the message gives both lines.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise PlaceError(
-            f"cannot read the species list {path}: {error}. Expected a UTF-8 text file with one "
-            "scientific name a line."
-        ) from error
-    line_of: dict[str, int] = {}
-    species: list[str] = []
-    for number, line in enumerate(lines, start=1):
-        name = " ".join(line.partition("#")[0].split())
-        if not name:
-            continue
-        first = line_of.setdefault(name.casefold(), number)
-        if first != number:
-            raise PlaceError(
-                f"{path}, line {number}: {name} stands on line {first} already; remove one."
-            )
-        species.append(name)
-    if not species:
-        raise PlaceError(
-            f"the species list {path} holds no name; expected one scientific name a line."
-        )
-    return SpeciesList(tuple(species))
-
-
-def distance_to_cells_km(place: Circle | Cell, cells_N: NDArray[np.uint64]) -> NDArray[np.float64]:
-    """Measure how far cells lie outside a place.
-
-    For a circle this is the gap between it and the disc that covers the cell: never more than
-    the true gap. For a cell it is 0 where one cell holds the other, and else the way from the
-    centre of the cell to the edge of the place, so that neighbours stay outside.
-
-    Args:
-        place: Where.
-        cells_N: S2 ids of any levels, shape (N,).
-
-    Returns:
-        Distance in km, shape (N,); 0 where the cell overlaps the place.
-
-    Raises:
-        PlaceError: If an id is not that of an S2 cell.
-
-    Example:
-        >>> cells = np.array([parse_cell("2/100"), parse_cell("4/103")], np.uint64)
-        >>> distance_to_cells_km(Circle(51.5, -0.12), cells).round()  # London
-        array([   0., 4672.])
-    """
-    centre_N2 = cell_centre(cells_N)
-    if isinstance(place, Circle):
-        point_2 = np.array([place.latitude_deg, place.longitude_deg])
-        gap_N = great_circle_km(point_2, centre_N2) - cell_reach_km(cells_N) - place.radius_km
-        return np.clip(gap_N, 0.0, None)
-    outside_N = distance_to_outline_km(centre_N2, cell_corners(place.id_1)[0])
-    return np.where(overlaps(place, cells_N), 0.0, outside_N)
-
-
-def overlaps(place: Circle | Cell, cells_N: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    """Tell which cells overlap a place: those at a distance of 0 km, found faster.
-
-    Args:
-        place: Where.
-        cells_N: S2 ids of any levels, shape (N,).
-
-    Returns:
-        True where :func:`distance_to_cells_km` is 0, shape (N,).
-
-    Raises:
-        PlaceError: If an id is not that of an S2 cell.
-    """
-    if isinstance(place, Cell):
-        cell_level(cells_N)  # raises where one is no cell
-        return contains(place.cell, cells_N) | contains(cells_N, place.cell)
-    point_2 = np.array([place.latitude_deg, place.longitude_deg])
-    to_centre_N = great_circle_km(point_2, cell_centre(cells_N))
-    # Corners are costly, and the cells of a whole world lie far away: they need none.
-    overlaps_N = to_centre_N <= place.radius_km + longest_diagonal_km(cells_N)
-    overlaps_N[overlaps_N] = distance_to_cells_km(place, cells_N[overlaps_N]) == 0
-    return overlaps_N
-
-
-def votes(
-    place: Circle | Cell,
-    cells_N: NDArray[np.uint64],
-    uncertainty_km_N: NDArray[np.floating],
-) -> NDArray[np.bool_]:
-    """Tell which records count for a place.
-
-    A record counts if its cell overlaps the place and its uncertainty is at most the radius of
-    the place: what may be 27 km away says nothing about a place of 1 km.
-
-    Args:
-        place: Where.
-        cells_N: S2 ids of any levels, shape (N,).
-        uncertainty_km_N: How wrong the coordinates of each record may be, shape (N,); 0 where
-            nobody said. NaN never counts.
-
-    Returns:
-        True for the records that count, shape (N,).
-
-    Raises:
-        PlaceError: If an id is not that of an S2 cell.
-    """
-    # A cell holds many records: whether it overlaps is asked once for all of them.
-    cell_U, row_N = np.unique(cells_N, return_inverse=True)
-    sure_N = uncertainty_km_N <= place.radius_km
-    votes_N: NDArray[np.bool_] = sure_N & overlaps(place, cell_U)[row_N]
-    return votes_N

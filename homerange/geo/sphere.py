@@ -23,7 +23,9 @@ __all__ = [
     "EARTH_RADIUS_KM",
     "check_latlon",
     "distance_km",
+    "distance_to_arcs_km",
     "distance_to_outline_km",
+    "distance_to_points_km",
     "great_circle_km",
     "to_latlon",
     "to_xyz",
@@ -127,19 +129,51 @@ def distance_to_outline_km(
     Raises:
         CoordinateError: If a coordinate is NaN or out of range.
     """
-    to_corner_NK = distance_km(latlon_N2, corner_K2)
-    place_N3, start_K3 = to_xyz(latlon_N2), to_xyz(corner_K2)
-    end_K3 = np.roll(start_K3, -1, axis=0)
+    check_latlon(latlon_N2)
+    check_latlon(corner_K2)
+    start_K3 = to_xyz(corner_K2)
+    to_edge_NK = distance_to_arcs_km(to_xyz(latlon_N2), start_K3, np.roll(start_K3, -1, axis=0))
+    outline_km_N: NDArray[np.float64] = to_edge_NK.min(axis=1)
+    return outline_km_N
+
+
+def distance_to_arcs_km(
+    place_N3: NDArray[np.float64], start_K3: NDArray[np.float64], end_K3: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Measure how far places lie from arcs of great circles that hang together.
+
+    Args:
+        place_N3: Unit vectors, shape (N, 3).
+        start_K3: Where each arc begins, shape (K, 3).
+        end_K3: Where it ends; neither at the same point nor at its antipode. Its distance is left
+            to the arc that begins there.
+
+    Returns:
+        Distance to the nearest point of each arc in km, shape (N, K).
+    """
     normal_K3 = np.cross(start_K3, end_K3)
     normal_K3 /= np.linalg.norm(normal_K3, axis=1, keepdims=True)
-    # An edge is nearest between its ends only for places between the planes through its ends.
+    # An arc is nearest between its ends only for places between the planes through its ends.
     after_start_NK = place_N3 @ np.cross(normal_K3, start_K3).T > 0
     before_end_NK = place_N3 @ np.cross(normal_K3, end_K3).T < 0
-    sine_NK = np.minimum(np.abs(place_N3 @ normal_K3.T), 1.0)
-    to_edge_NK = EARTH_RADIUS_KM * np.arcsin(sine_NK)
-    nearest_NK = np.where(after_start_NK & before_end_NK, to_edge_NK, to_corner_NK)
-    outline_km_N: NDArray[np.float64] = nearest_NK.min(axis=1)
-    return outline_km_N
+    to_arc_NK = np.arcsin(np.minimum(np.abs(place_N3 @ normal_K3.T), 1.0))
+    between_NK = after_start_NK & before_end_NK
+    km_NK: NDArray[np.float64] = np.where(
+        between_NK, EARTH_RADIUS_KM * to_arc_NK, distance_to_points_km(place_N3, start_K3)
+    )
+    return km_NK
+
+
+def distance_to_points_km(
+    place_N3: NDArray[np.float64], point_K3: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Measure from unit vectors (N, 3) to others (K, 3), in km, shape (N, K).
+
+    Quicker than :func:`distance_km`, and right to 20 cm.
+    """
+    half_chord_NK = np.sqrt(np.clip((1 - place_N3 @ point_K3.T) / 2, 0, 1))
+    km_NK: NDArray[np.float64] = 2 * EARTH_RADIUS_KM * np.arcsin(half_chord_NK)
+    return km_NK
 
 
 def to_xyz(latlon_2: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -61,9 +61,9 @@ def _what(world: World, table: SpeciesTable) -> str:
     side = description.preprocessing.input_px
     return (
         f"A model of {len(table.species)} species{outcomes}, made for a place: "
-        f"{table.place.describe()}. It was cut from the world model {_plain(description.name)} "
-        f"({len(world.labels)} classes, {_plain(description.architecture.backbone)}, photos of "
-        f"{side} x {side} pixels), without training anything."
+        f"{_plain(table.place.describe())}. It was cut from the world model "
+        f"{_plain(description.name)} ({len(world.labels)} classes, "
+        f"{_plain(description.architecture.backbone)}, photos of {side} x {side} pixels), without training anything."
     )
 
 

@@ -24,7 +24,7 @@ from onnx import numpy_helper
 from homerange.errors import WorldError
 from homerange.geo.cells import cell_level, mean_edge_km
 from homerange.geo.coarse import PUBLISHED_LEVEL
-from homerange.geo.place import Place, SpeciesList
+from homerange.geo.place import Place
 from homerange.specialize.graph import find_class_rows, load_graph
 from homerange.specialize.records import counts_for
 from homerange.specialize.species import SpeciesTable
@@ -131,8 +131,6 @@ def logits_of_world(
 
 
 def _cells_here(place: Place, cell_N: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    if isinstance(place, SpeciesList):
-        return cell_N[:0]
     # Every photo is in a cell of level 8 at best, however exact its coordinates are; it is in a
     # coarser one because they are about as uncertain as that cell is wide.
     unsure_km_N = np.array(

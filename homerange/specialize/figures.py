@@ -17,7 +17,7 @@ import onnx
 from numpy.typing import NDArray
 
 from homerange.data.metrics import macro_f1, wilson_interval
-from homerange.geo.place import SpeciesList
+from homerange.geo.place import areas_of
 from homerange.specialize.count import count_macs, count_parameters
 from homerange.specialize.evidence import Judged, answer, judged_photos
 from homerange.specialize.graph import load_graph
@@ -115,7 +115,7 @@ def measure(world: World, table: SpeciesTable, model: bytes) -> Figures:
     world_bytes = world.graph_path.stat().st_size + world.weights_path.stat().st_size
     world_size, package_size = size_of(full, world_bytes), size_of(cut, len(model))
     kind = "world with experts" if world.graph.experts else "dense world"
-    located = not isinstance(table.place, SpeciesList)
+    located = bool(areas_of(table.place))
     species_N = ~np.isin(judged.class_N, [world.labels.index(name) for name in world.outcomes])
     on_list_N = np.isin(judged.class_N, [row.class_index for row in table.species])
 

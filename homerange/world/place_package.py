@@ -32,7 +32,8 @@ __all__ = [
 ]
 
 PACKAGE_FORMAT = "homerange-place"
-PACKAGE_VERSION = 1
+PACKAGE_VERSION = 2
+READ_VERSIONS = (1, 2)
 MEMBERS = ("MODEL_CARD.md", "labels.txt", "manifest.toml", "model.onnx", "place.json")
 
 MAX_PLACE_JSON_BYTES = 32 * 10**6
@@ -179,10 +180,11 @@ def _load_place(data: bytes, path: Path) -> dict[str, object]:
         raise PackageError(
             f'{path}: place.json does not say "format": "{PACKAGE_FORMAT}". {_REMAKE}'
         )
-    if place.get("version") != PACKAGE_VERSION:
+    if place.get("version") not in READ_VERSIONS:
         raise PackageError(
             f"{path}: is a place package of version {place.get('version')!r}; homerange "
-            f"{__version__} reads version {PACKAGE_VERSION}. {_use_its_maker(place)}"
+            f"{__version__} reads versions {' and '.join(map(str, READ_VERSIONS))}. "
+            f"{_use_its_maker(place)}"
         )
     return place
 

@@ -23,14 +23,12 @@ from homerange.geo.place import (
     Cell,
     Circle,
     SpeciesList,
-    distance_to_cells_km,
-    overlaps,
     parse_at,
     place_from_json,
-    read_species_list,
-    votes,
 )
+from homerange.geo.species_list import read_species_list
 from homerange.geo.sphere import EARTH_RADIUS_KM, distance_km, to_latlon, to_xyz
+from homerange.geo.votes import distance_to_cells_km, overlaps, votes
 
 CUBE_ROTATIONS = [
     turn

@@ -10,7 +10,7 @@ from homerange.geo.place import SpeciesList
 from homerange.specialize.card import model_card
 from homerange.specialize.cut import cut_world
 from homerange.specialize.figures import measure
-from homerange.specialize.species import species_at
+from homerange.specialize.species import MissingSpecies, species_at
 from homerange.world.world import open_world
 
 
@@ -112,11 +112,15 @@ def test_the_card_says_how_to_run_the_package(card):
     assert "homerange predict PHOTOS --model somewhere.homerange -o results.json" in card
 
 
+def missing(*names):
+    return tuple(MissingSpecies(species=name, strength=1, records_band="1") for name in names)
+
+
 def test_species_unknown_to_the_world_are_told(tmp_path):
     world = open_world(build_world(tmp_path))
     table = species_at(world, SERENGETI)
     figures = measure(world, table, cut_world(world, table.class_index_K))
-    table = dataclasses.replace(table, not_in_world=("Bos taurus",))
+    table = dataclasses.replace(table, missing=missing("Bos taurus"))
     card = model_card("somewhere", world, table, figures)
     assert "unknown to the world, so never answered: Bos taurus." in card
 
@@ -125,8 +129,8 @@ def test_a_long_list_of_species_unknown_to_the_world_is_counted_at_its_end(tmp_p
     world = open_world(build_world(tmp_path))
     table = species_at(world, SERENGETI)
     figures = measure(world, table, cut_world(world, table.class_index_K))
-    unknown = tuple(f"Fictus {i:03}" for i in range(345))
-    card = model_card("somewhere", world, dataclasses.replace(table, not_in_world=unknown), figures)
+    unknown = missing(*(f"Fictus {i:03}" for i in range(345)))
+    card = model_card("somewhere", world, dataclasses.replace(table, missing=unknown), figures)
     assert "so never answered: Fictus 000, Fictus 001," in card
     assert "Fictus 019 and 325 more." in card
 

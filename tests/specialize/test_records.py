@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from homerange.geo.cells import cell_ids, parse_cell
-from homerange.geo.place import Cell, Circle, votes
+from homerange.geo.place import Cell, Circle
+from homerange.geo.votes import votes
 from homerange.specialize.records import count_here, count_records, counts_for, distance_band
 
 SERENGETI = Circle(-2.33, 34.83, 100.0)

@@ -19,7 +19,7 @@ LABELS = ["Vulpes vulpes", "Panthera leo", "blank"]
 def a_place(**changes):
     return {
         "format": "homerange-place",
-        "version": 1,
+        "version": 2,
         "name": "serengeti",
         "created": "2026-01-02T03:04:05+00:00",
         "homerange": "0.1.0",
@@ -173,10 +173,14 @@ def test_every_member_is_verified(package, name):
     assert f"{name} is not the file that was packed" in refusal(package)
 
 
+def test_a_package_of_version_1_is_still_read(package):
+    assert read_package(with_place(package, version=1)).place["version"] == 1
+
+
 def test_another_version_says_what_to_do(package):
-    message = refusal(with_place(package, version=2, homerange="0.9.0"))
-    assert "place package of version 2; homerange" in message
-    assert "reads version 1" in message
+    message = refusal(with_place(package, version=3, homerange="0.9.0"))
+    assert "place package of version 3; homerange" in message
+    assert "reads versions 1 and 2. " in message
     assert "(0.9.0), or make it again with: homerange get" in message
 
 
