@@ -13,6 +13,7 @@ HomerangeError
   PackageError         a place package is missing, damaged or of an unknown version
   DownloadError        photos could not be fetched
   RunError             a run over photos cannot start, or cannot go on from its journal
+  MapError             the map cannot be served
   ExtraNotInstalled    a feature needs an optional dependency that is absent
 
 Each also inherits the built-in error that a Python programmer would expect to catch. Messages
@@ -28,6 +29,7 @@ __all__ = [
     "HomerangeError",
     "ImageError",
     "ManifestError",
+    "MapError",
     "OccurrenceError",
     "PackageError",
     "PlaceError",
@@ -87,6 +89,10 @@ class DownloadError(HomerangeError, OSError):
 
 class RunError(HomerangeError, ValueError):
     """A run over photos cannot start, or cannot go on from its journal."""
+
+
+class MapError(HomerangeError, ValueError):
+    """The map cannot be served: its folder, its address or a setting is at fault."""
 
 
 class ExtraNotInstalled(HomerangeError, ImportError):

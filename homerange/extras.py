@@ -10,6 +10,8 @@ __all__ = ["explain", "need"]
 EXTRA_OF = {
     "duckdb": "get",
     "onnx": "get",
+    "fastapi": "map",
+    "uvicorn": "map",
     "matplotlib": "report",
     "open_clip": "baselines",
     "lightning": "train",

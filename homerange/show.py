@@ -11,13 +11,22 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from homerange.map.site import Site
     from homerange.run.summary import PredictSummary
     from homerange.specialize.figures import Score
     from homerange.specialize.specialize import Specialized
     from homerange.specialize.species import SpeciesTable
     from homerange.train.evaluate import Evaluation, Metrics
 
-__all__ = ["print_evaluation", "print_package", "print_species", "print_summary", "warn"]
+__all__ = [
+    "print_address",
+    "print_evaluation",
+    "print_package",
+    "print_site",
+    "print_species",
+    "print_summary",
+    "warn",
+]
 
 
 def print_evaluation(evaluation: "Evaluation") -> None:
@@ -126,6 +135,19 @@ def print_summary(summary: "PredictSummary", output: Path) -> None:
         click.echo(f"{summary.repeated:,} photos stood in the list twice and were run once")
     if summary.accuracy:
         click.echo(str(summary.accuracy))
+
+
+def print_address(address: str) -> None:
+    """Print where the map is, also into a pipe at once."""
+    click.echo(f"map: {address}")
+    click.echo("stop it with Ctrl-C", err=True)
+
+
+def print_site(site: "Site") -> None:
+    """Print where a page is, and what it cannot do."""
+    click.echo(f"{site.path}: {site.bytes / 1e6:.1f} MB in its folder; open it, or put it on a host")
+    if not site.runs_photos:
+        click.echo("photos cannot be tried on it: the runtime is missing; make map gets it", err=True)
 
 
 def _metrics(metrics: "Metrics") -> list[str]:

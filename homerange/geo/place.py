@@ -213,7 +213,7 @@ def _part_from_json(data: Mapping[str, object]) -> Area | SpeciesList:
             "longitude_deg": int() | float() as longitude_deg,
             "radius_km": int() | float() as radius_km,
             **rest,
-        } if not rest:
+        } if not rest and not any(map(_is_odd, (latitude_deg, longitude_deg, radius_km))):
             return Circle(float(latitude_deg), float(longitude_deg), float(radius_km))
         case {"kind": "cell", "cell": str(path), "token": str(token), **rest} if not rest:
             if parse_cell(path) != parse_cell(token):
@@ -241,6 +241,11 @@ def _no_place(data: Mapping[str, object]) -> PlaceError:
         "name), list (texts species) or union (places, none a union) and nothing else; a newer "
         "version of homerange may have written it."
     )
+
+
+def _is_odd(number: float) -> bool:
+    """Find true and false, which Python counts as numbers, and numbers that no float holds."""
+    return isinstance(number, bool) or (isinstance(number, int) and abs(number) > 10**15)
 
 
 def parse_at(text: str, radius_km: float = DEFAULT_RADIUS_KM) -> Circle:

@@ -1,1 +1,1 @@
-"""The map: a page on which a place is picked and its model taken home."""
+"""The map: name a place in a browser and take its model home."""

@@ -4,15 +4,16 @@ Nothing is trained and no photo is read. The species of the place decide which c
 the world's evidence says how good that model is; the package holds both.
 """
 
+import os
 import time
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from homerange import __version__
-from homerange.errors import PackageError
+from homerange.errors import ConfigError, PackageError
 from homerange.geo.place import Place
 from homerange.output import obstacle, writing
 from homerange.specialize.card import model_card
@@ -55,8 +56,13 @@ def specialize(
     include: Iterable[str] = (),
     exclude: Iterable[str] = (),
     experts: str | None = None,
+    on_progress: Callable[[float], None] = lambda share: None,
 ) -> Specialized:
     """Make the model of a place.
+
+    Packages are equal to the last byte but for the time of writing, if world, place, name and
+    choices are. Where that must be equal too, the environment variable ``SOURCE_DATE_EPOCH`` gives
+    it, in seconds since 1970 (https://reproducible-builds.org/specs/source-date-epoch/).
 
     Args:
         world: The folder of a world, or one that is open: who makes many packages checks its
@@ -69,9 +75,10 @@ def specialize(
         exclude: Scientific names to leave out.
         experts: In a world with experts, which to drop, as ``METHOD:AMOUNT``, for example
             ``first-order:40``; see :mod:`homerange.specialize.choose`. All are kept otherwise.
+        on_progress: Is told now and then which share of the work is done, from 0 to 1.
 
     Raises:
-        ConfigError: If ``experts`` is no such text.
+        ConfigError: If ``experts`` is no such text, or ``SOURCE_DATE_EPOCH`` no time.
         PackageError: If ``output`` cannot be written, or is there and is no package.
         WorldError: If the world is missing, damaged or cannot be cut.
         PlaceError: If the world has no records there.
@@ -85,14 +92,18 @@ def specialize(
     choice = Choice.parse(experts) if experts else None
     opened = world if isinstance(world, World) else open_world(world)
     table = species_at(opened, place, include=include, exclude=exclude)
+    on_progress(0.2)
     model = cut_world(opened, table.class_index_K)
+    on_progress(0.4)
     figures = measure(opened, table, model)
+    on_progress(0.7)
     dropped = None
     if choice and experts:
         use = use_of(opened, table.class_index_K)
         kept = choose(opened, table.class_index_K, choice, use=use)
         model = cut_world(opened, table.class_index_K, kept)
         dropped = expert_figures(opened, table, experts, kept, use, model)
+    on_progress(0.9)
     card = model_card(name, opened, table, figures, dropped)
     members = {
         "model.onnx": model,
@@ -133,6 +144,20 @@ def _is_package(path: Path) -> bool:
         return False
 
 
+def _now() -> datetime:
+    """Return the time of writing, or that which the environment gives."""
+    given = os.environ.get("SOURCE_DATE_EPOCH")
+    if given is None:
+        return datetime.now(UTC)
+    try:
+        return datetime.fromtimestamp(int(given), UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise ConfigError(
+            f"SOURCE_DATE_EPOCH is {given!r}; expected seconds since 1970, a whole number. Correct "
+            "the environment variable, or unset it"
+        ) from error
+
+
 def _place_json(
     name: str,
     world: World,
@@ -145,7 +170,7 @@ def _place_json(
         "format": "homerange-place",
         "version": PACKAGE_VERSION,
         "name": name,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created": _now().isoformat(timespec="seconds"),
         "homerange": __version__,
         "place": table.place.to_json(),
         "species": [row.to_json() for row in table.species],

@@ -256,6 +256,8 @@ def test_a_place_is_described_written_and_read_again(place, text, data):
         {},
         {"kind": "circle", "latitude_deg": 1.0, "longitude_deg": 2.0},
         {"kind": "circle", "latitude_deg": "1", "longitude_deg": 2.0, "radius_km": 3.0},
+        {"kind": "circle", "latitude_deg": True, "longitude_deg": 2.0, "radius_km": 3.0},
+        {"kind": "circle", "latitude_deg": 1.0, "longitude_deg": 2.0, "radius_km": 10**400},
         {"kind": "circle", "latitude_deg": 1.0, "longitude_deg": 2.0, "radius_km": 3.0, "x": 4},
         {"kind": "cell", "cell": "2/1"},
         {"kind": "cell", "cell": "2/1", "token": "4c", "level": 1},
