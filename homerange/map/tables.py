@@ -97,10 +97,17 @@ def _beaters(world: World, photos: Evidence) -> list[NDArray[np.int64]]:
         own_P1 = np.take_along_axis(logits_PC, true_P1, axis=1)
         first_PC = np.arange(logits_PC.shape[1])[None, :] < true_P1
         beats_PC = (logits_PC > own_P1) | ((logits_PC == own_P1) & first_PC)
-        for row_C, beats_C in zip(logits_PC, beats_PC, strict=True):
-            (index_B,) = np.nonzero(beats_C)
-            found.append(index_B[np.argsort(-row_C[index_B], kind="stable")])
+        found += [_strongest(*row) for row in zip(logits_PC, beats_PC, strict=True)]
     return found
+
+
+def _strongest(logits_C: NDArray[np.float32], beats_C: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the beaters by falling logit: all, or one more than are kept."""
+    (index_B,) = np.nonzero(beats_C)
+    most = MOST_BEATERS + 1
+    if len(index_B) > most:
+        index_B = index_B[np.argpartition(-logits_C[index_B], most)[:most]]
+    return index_B[np.argsort(-logits_C[index_B], kind="stable")]
 
 
 def routing_chunk(world: World) -> Chunk:

@@ -104,7 +104,7 @@ function speciesRow(row, showRange) {
       make("span", { class: "name" }, row.common_name ? [row.common_name, " ", make("em", {}, row.species)] : make("em", {}, row.species)),
       make("span", { class: "why" }, row.reason),
     ),
-    months(row.months),
+    row.months.some(Boolean) ? months(row.months) : null,
     button(icon(GLOBE), () => showRange(row.class_index), { class: "round", "aria-label": words.range(name), title: words.range(name) }),
     button(icon(CROSS), () => choose({ exclude: [...chosen.exclude, row.class_index], include: chosen.include.filter((c) => c !== row.class_index) }), {
       class: "round",

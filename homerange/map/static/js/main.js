@@ -37,26 +37,35 @@ async function start() {
   const [world, shapes] = await Promise.all([loadChunk("world"), loadChunk("shapes")]);
   readCountries(shapes.text);
   const page = layOut(world);
-  const map = makeMap(page.map, themeNow());
-  page.theme.append(makeThemeField((theme) => map && whenReady(map, () => colourMap(map, theme))));
-  const tools = openTools(page, map);
+  let mapDrawn;
+  const drawing = new Promise((resolve) => (mapDrawn = resolve));
+  const map = makeMap(page.map, themeNow(), mapDrawn);
+  const onMap = (draw) => map && drawing.then(draw);
+  page.theme.append(makeThemeField((theme) => onMap(() => colourMap(map, theme))));
+  const tools = openTools(page, map, onMap);
   const read = { records: once(loadRecords), evidence: once(loadEvidence), routing: once(() => loadChunk("routing")) };
   const show = makeResults(page, map, world, read);
   let marker = null;
   whenChosen((names) => {
     if (names.includes("place")) {
       tools.show(chosen.place);
-      if (map) whenReady(map, () => drawPlace(map, ringsOf(chosen.place), { look: chosen.look }));
+      onMap(() => drawPlace(map, ringsOf(chosen.place), { look: chosen.look }));
       marker?.remove();
       marker = map && chosen.place?.kind === "circle" ? centreMarker(map) : null;
     }
     show(names);
   });
-  document.documentElement.dataset.ready = "page";
-  map?.once("idle", () => {
-    document.documentElement.dataset.ready = "map";
+  reached("page");
+  onMap(() => {
+    reached("map");
     read.records(); // so that the first click finds them
   });
+}
+
+/** Say how far the page is: to the style sheet, and to whoever measures. */
+function reached(stage) {
+  document.documentElement.dataset.ready = stage;
+  performance.mark(stage);
 }
 
 function once(load) {
@@ -76,11 +85,6 @@ async function loadEvidence() {
   return evidence;
 }
 
-function whenReady(map, draw) {
-  if (map.isStyleLoaded()) draw();
-  else map.once("idle", draw);
-}
-
 /** The frame of the page, from top to bottom. */
 function layOut(world) {
   const map = make("div", { id: "map", role: "region", "aria-label": words.mapLabel });
@@ -93,9 +97,8 @@ function layOut(world) {
     make(
       "header",
       {},
-      make("h1", {}, logo(), "homerange"),
-      make("p", {}, words.tagline),
-      make("p", { class: "world" }, words.about(world)),
+      logo(),
+      make("div", {}, make("h1", {}, "homerange"), make("p", {}, words.about(world))),
       theme,
     ),
     where,
@@ -124,7 +127,7 @@ const TOOL_ICONS = {
 };
 
 /** The tools in tabs; what is clicked on the map goes to the open one. */
-function openTools(page, map) {
+function openTools(page, map, onMap) {
   const set = (place, { look = false } = {}) => choose({ look, place, include: [], exclude: [], dropped: 0 });
   const tools = {
     point: pointTool(set),
@@ -146,7 +149,7 @@ function openTools(page, map) {
   tabs.open("point");
   map?.on("click", (event) => now.click?.(event.lngLat, event.point));
   map?.on("dblclick", () => now.doubleClick?.());
-  map?.on("mousemove", (event) => whenReady(map, () => now.move?.(event.lngLat)));
+  map?.on("mousemove", (event) => onMap(() => now.move?.(event.lngLat)));
   map?.getContainer().addEventListener("keydown", (event) => now.key?.(event));
   return { show: (place) => Object.values(tools).forEach((tool) => tool.show?.(place)) };
 }
@@ -176,6 +179,7 @@ function makeResults(page, map, world, read) {
   const fillTry = makeTryPanel(tabs.panels.try, world);
   const sheet = makeBuildSheet(world);
   tabs.open("species");
+  sheet.fill(null);
   page.result.append(empty, content, range.element);
   page.panel.append(sheet.bar);
   let number = 0;
@@ -199,6 +203,7 @@ function makeResults(page, map, world, read) {
     }
     sheet.fill(table);
     document.documentElement.dataset.listed = String(table.species.length);
+    performance.mark("list");
     if (names.some((name) => name !== "dropped")) fillInside(table);
   };
 }

@@ -10,7 +10,7 @@ const COLOURS = {
   light: {
     water: "#cfe0e4",
     land: "#f6f2e7",
-    border: "#c9c0aa",
+    border: "#d3cbb8",
     label: "#6b6558",
     halo: "#f6f2e7",
     place: "#1f6f54",
@@ -29,8 +29,8 @@ const COLOURS = {
   },
 };
 
-/** Make the map in an element; null where the browser has no WebGL. */
-export function makeMap(element, theme) {
+/** Make the map in an element; null where the browser has no WebGL. `whenDrawn` waits for it. */
+export function makeMap(element, theme, drawn) {
   let map;
   try {
     map = new maplibregl.Map({
@@ -50,6 +50,10 @@ export function makeMap(element, theme) {
     element.append(make("p", { class: "no-map" }, words.noMap));
     return null;
   }
+  map.once("load", () => {
+    addRest(map, COLOURS[theme]);
+    drawn();
+  });
   map.touchZoomRotate.disableRotation();
   map.doubleClickZoom.disable();
   map.addControl(new maplibregl.NavigationControl({ showCompass: false }), "bottom-left");
@@ -60,7 +64,7 @@ export function makeMap(element, theme) {
 
 /** Change the colours without drawing anything anew. */
 export function colourMap(map, theme) {
-  for (const layer of paintedLayers(COLOURS[theme])) {
+  for (const layer of [...baseLayers(COLOURS[theme]), ...restLayers(COLOURS[theme])]) {
     for (const [key, value] of Object.entries(layer.paint)) map.setPaintProperty(layer.id, key, value);
   }
 }
@@ -79,7 +83,7 @@ export function lookAt(map, rings) {
       [west, Math.max(south, -84)],
       [east, Math.min(north, 84)],
     ],
-    { padding, maxZoom: 6, duration: matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : 700 },
+    { padding, maxZoom: 5.2, duration: matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : 700 },
   );
 }
 
@@ -109,33 +113,41 @@ function polygon(coordinates, properties) {
   return { type: "Feature", properties, geometry: { type: "Polygon", coordinates } };
 }
 
+/** The least that is a map: it is drawn first, and the rest added to it. */
 function styleOf(colour) {
-  const source = (data, more = {}) => ({ type: "geojson", data, tolerance: 0.3, ...more });
-  return {
-    version: 8,
-    sources: {
-      land: source(countryShapes()),
-      labels: source(countryLabels()),
-      range: source(NOTHING),
-      place: source(NOTHING),
-      sketch: source(NOTHING),
-      hover: source(NOTHING),
-    },
-    layers: paintedLayers(colour),
-  };
+  const land = { type: "geojson", data: countryShapes(), buffer: 16 };
+  return { version: 8, sources: { land }, layers: baseLayers(colour) };
 }
 
-function paintedLayers(colour) {
+function addRest(map, colour) {
+  for (const name of ["range", "place", "sketch", "hover"]) {
+    map.addSource(name, { type: "geojson", data: NOTHING });
+  }
+  map.addSource("labels", { type: "geojson", data: countryLabels() });
+  for (const layer of restLayers(colour)) map.addLayer(layer, layer.id === "range" ? "borders" : undefined);
+}
+
+function baseLayers(colour) {
   return [
     { id: "water", type: "background", paint: { "background-color": colour.water } },
-    { id: "land", type: "fill", source: "land", paint: { "fill-color": colour.land } },
-    { id: "range", type: "fill", source: "range", paint: rangePaint(colour) },
+    {
+      id: "land",
+      type: "fill",
+      source: "land",
+      paint: { "fill-color": colour.land, "fill-antialias": false },
+    },
     {
       id: "borders",
       type: "line",
       source: "land",
-      paint: { "line-color": colour.border, "line-width": 0.7 },
+      paint: { "line-color": colour.border, "line-width": ["interpolate", ["linear"], ["zoom"], 1, 0.5, 6, 1.2] },
     },
+  ];
+}
+
+function restLayers(colour) {
+  return [
+    { id: "range", type: "fill", source: "range", paint: rangePaint(colour) },
     {
       id: "place",
       type: "fill",

@@ -18,6 +18,7 @@ import { circleRing, greatCircleKm } from "./sphere.js";
 export const DEFAULT_RADIUS_KM = 100;
 export const LARGEST_RADIUS_KM = 20038;
 const NAMED_IN_A_UNION = 3;
+const SHORTEST_DEGREE_KM = 111;
 
 /** Cells with what is asked of them again and again. */
 export function measureCells(ids) {
@@ -60,6 +61,7 @@ const KINDS = {
     middle: [lat, lon],
     rings: () => [circleRing(lat, lon, radiusKm)],
     overlaps: (cells, k) =>
+      isInBand(lat, radiusKm, cells, k) &&
       greatCircleKm(lat, lon, cells.lat[k], cells.lon[k]) - radiusKm - cells.reachKm[k] <= 0,
   }),
   cell: ({ cell }) => {
@@ -79,6 +81,11 @@ const KINDS = {
     bordered("country", `${name} (${country})`, countryOutline(country)),
 };
 
+/** Whether latitudes are near enough: most cells of a world are ruled out by this alone. */
+function isInBand(lat, radiusKm, cells, k) {
+  return Math.abs(cells.lat[k] - lat) * SHORTEST_DEGREE_KM <= radiusKm + cells.reachKm[k];
+}
+
 function bordered(kind, description, outline) {
   outline.cap ??= capOf(outline);
   const { middle, radiusKm: capKm } = outline.cap;
@@ -89,6 +96,7 @@ function bordered(kind, description, outline) {
     middle: null,
     rings: () => outline.areas.flat().map((ring) => [...ring, ring[0]].map(([lat, lon]) => [lon, lat])),
     overlaps: (cells, k) =>
+      isInBand(middle[0], capKm, cells, k) &&
       greatCircleKm(...middle, cells.lat[k], cells.lon[k]) <= capKm + cells.reachKm[k] &&
       isWithin(outline, cells.lat[k], cells.lon[k], cells.reachKm[k]),
   };

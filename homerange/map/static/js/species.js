@@ -60,10 +60,15 @@ function recorded(world, records, areas) {
     areas: new Map(),
   };
   const { cells } = records;
+  const here = new Array(areas.length);
   const sure = areas.map((area) => records.uncertainties_km.map((km) => km <= area.radiusKm));
   for (let k = 0; k < cells.count; k += 1) {
-    const here = areas.map((area) => area.overlaps(cells, k));
-    if (here.includes(true)) addCell(records, sums, k, areas, here, sure);
+    let any = false;
+    for (let a = 0; a < areas.length; a += 1) {
+      here[a] = areas[a].overlaps(cells, k);
+      any ||= here[a];
+    }
+    if (any) addCell(records, sums, k, areas, here, sure);
   }
   return sums;
 }

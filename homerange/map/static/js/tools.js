@@ -40,11 +40,13 @@ export function pointTool(set) {
       "form",
       { submit },
       make("p", { class: "help" }, words.pointHelp),
-      make("label", { for: "point" }, words.pointLabel),
-      make("div", { class: "row" }, input, make("button", {}, words.go)),
+      make(
+        "div",
+        { class: "two" },
+        make("div", {}, make("label", { for: "point" }, words.pointLabel), make("div", { class: "row" }, input, make("button", {}, words.go))),
+        make("div", {}, make("label", { for: "radius" }, words.radius, " ", shown), slider),
+      ),
       message,
-      make("label", { for: "radius" }, words.radius, " ", shown),
-      slider,
     ),
     click: ({ lng, lat }) => set(circle(lat, lng, radiusKm)),
     show(place) {

@@ -19,7 +19,7 @@ export const words = {
   mapLabel: "Map of the Earth. Click to choose a place; the forms beside it do the same by keyboard.",
   attribution: "Countries: Natural Earth (public domain)",
   skip: "Skip the map",
-  themes: { auto: "Colours of the system", light: "Light", dark: "Dark" },
+  themes: { auto: "System", light: "Light", dark: "Dark" },
   theme: "Colours",
   about: (world) => `${world.name} · ${number(world.labels.length - world.outcomes.length)} species`,
 
