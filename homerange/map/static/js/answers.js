@@ -13,7 +13,7 @@ export function loadModel() {
 
 async function open() {
   await loadScript("vendor/ort.js");
-  const [runtime, model] = await Promise.all([loadChunk("ort-wasm"), loadChunk("model")]);
+  const [runtime, model] = await Promise.all([loadChunk("ort-wasm", "vendor"), loadChunk("model")]);
   ort.env.wasm.wasmBinary = runtime.wasm;
   ort.env.wasm.numThreads = 1; // several need headers that a plain web host does not send
   ort.env.logLevel = "error";

@@ -15,20 +15,20 @@ const waiting = new Map();
 const loaded = new Map();
 
 /** Load a chunk once: its facts, with its arrays beside them. */
-export function loadChunk(name) {
-  if (!loaded.has(name)) loaded.set(name, fetchText(name).then(unpack));
+export function loadChunk(name, folder = "data") {
+  if (!loaded.has(name)) loaded.set(name, fetchText(name, folder).then(unpack));
   return loaded.get(name);
 }
 
-function fetchText(name) {
+function fetchText(name, folder) {
   const ready = globalThis.homerangeChunks?.[name];
   if (ready) return Promise.resolve(ready);
   return new Promise((resolve, reject) => {
     waiting.set(name, resolve);
     const script = document.createElement("script");
-    script.src = `data/${name}.js`;
+    script.src = `${folder}/${name}.js`;
     script.onload = () => waiting.get(name)?.(globalThis.homerangeChunks[name]);
-    script.onerror = () => reject(new Error(`data/${name}.js is missing`));
+    script.onerror = () => reject(new Error(`${folder}/${name}.js is missing`));
     document.head.append(script);
   });
 }

@@ -41,12 +41,13 @@ export function makeListPanel(element, world, showRange) {
     more.replaceChildren(...[all, missing(now.missing)].filter(Boolean));
   }
 
-  return function fill(table, judged) {
+  return function fill(table) {
     now = table;
     shownAll = false;
-    head.replaceChildren(...summary(world, table, judged));
+    head.replaceChildren(...summary(world, table));
     filter.hidden = table.species.length < 8;
     fillRows();
+    return (judged) => head.lastChild.append(chip(words.sureAccuracy, accuracyBand(judged), judged.photos));
   };
 }
 
@@ -54,7 +55,8 @@ function fits(row, typed) {
   return !typed || row.species.toLowerCase().includes(typed) || row.common_name.toLowerCase().includes(typed);
 }
 
-function summary(world, table, judged) {
+/** How many, and below it how sure; how sure the accuracy is comes later. */
+function summary(world, table) {
   const count = table.species.length;
   const known = world.labels.length - world.outcomes.length;
   return [
@@ -64,7 +66,6 @@ function summary(world, table, judged) {
       "ul",
       { class: "sureness" },
       chip(words.sureList, listBand(table), table.records),
-      chip(words.sureAccuracy, accuracyBand(judged), judged.photos),
     ),
   ].filter(Boolean);
 }

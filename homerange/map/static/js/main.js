@@ -58,7 +58,7 @@ async function start() {
   reached("page");
   onMap(() => {
     reached("map");
-    read.records(); // so that the first click finds them
+    read.records().then(read.evidence); // so that the first click finds them
   });
 }
 
@@ -193,18 +193,20 @@ function makeResults(page, map, world, read) {
     const records = await read.records();
     if (own !== number) return;
     const table = speciesAt(world, records, place, chosen.include, chosen.exclude);
-    if (names.some((name) => name !== "pinned" && name !== "dropped")) {
-      const evidence = await read.evidence();
-      if (own !== number) return;
-      const judged = judge(world, evidence, place, table);
-      fillList(table, judged);
-      fillLevers(table, judged);
-      fillTry(table);
-    }
     sheet.fill(table);
+    if (names.every((name) => name === "dropped")) return;
+    fillInside(table);
+    if (names.every((name) => name === "pinned")) return;
+    const fillSureness = fillList(table);
     document.documentElement.dataset.listed = String(table.species.length);
     performance.mark("list");
-    if (names.some((name) => name !== "dropped")) fillInside(table);
+    fillTry(table);
+    const evidence = await read.evidence();
+    if (own !== number) return;
+    const judged = judge(world, evidence, place, table);
+    fillSureness(judged);
+    fillLevers(table, judged);
+    document.documentElement.dataset.judged = String(judged.photos);
   };
 }
 

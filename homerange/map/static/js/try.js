@@ -30,7 +30,12 @@ export function makeTryPanel(element, world) {
 
   async function run(files) {
     status.textContent = words.tryLoading;
-    await loadModel();
+    try {
+      await loadModel();
+    } catch (error) {
+      status.textContent = words.tryFailed(error.message);
+      return;
+    }
     let ms = 0;
     let done = 0;
     for (const file of files) {

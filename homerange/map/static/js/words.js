@@ -181,6 +181,7 @@ export const words = {
   tryNone: "The runtime for photos is not part of this page. Whoever makes it gets it with: make map",
   tryNoPlace: "No place is chosen, so only the whole world answers.",
   tryLoading: "Loading the model …",
+  tryFailed: (reason) => `The model could not be loaded: ${reason}.`,
   tryRunning: (done, all) => `${done} of ${all} photos`,
   tryHere: "This place",
   tryWorld: "Whole world",
