@@ -145,9 +145,13 @@ def print_address(address: str) -> None:
 
 def print_site(site: "Site") -> None:
     """Print where a page is, and what it cannot do."""
-    click.echo(f"{site.path}: {site.bytes / 1e6:.1f} MB in its folder; open it, or put it on a host")
+    click.echo(
+        f"{site.path}: {site.bytes / 1e6:.1f} MB in its folder; open it, or put it on a host"
+    )
     if not site.runs_photos:
-        click.echo("photos cannot be tried on it: the runtime is missing; make map gets it", err=True)
+        click.echo(
+            "photos cannot be tried on it: the runtime is missing; make map gets it", err=True
+        )
 
 
 def _metrics(metrics: "Metrics") -> list[str]:

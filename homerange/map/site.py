@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from homerange import __version__
 from homerange.errors import ConfigError
@@ -160,7 +161,7 @@ def _sizes(world: World) -> dict[str, object]:
 
 def _model_chunk(world: World) -> Chunk:
     """The world's graph and weights, for photos that are tried on the page."""
-    arrays = {
+    arrays: dict[str, NDArray[np.generic]] = {
         "graph": np.frombuffer(world.graph_path.read_bytes(), np.uint8),
         "weights": np.frombuffer(world.weights_path.read_bytes(), np.uint8),
     }

@@ -21,7 +21,7 @@ from homerange.world.occurrences import EXTRA
 from homerange.world.tables import COUNT_BAND_FROM, Evidence, Occurrence, Profile
 from homerange.world.world import World
 
-__all__ = ["Chunk", "MOST_BEATERS", "evidence_chunk", "records_chunk", "routing_chunk"]
+__all__ = ["MOST_BEATERS", "Chunk", "evidence_chunk", "records_chunk", "routing_chunk"]
 
 Chunk: TypeAlias = tuple[dict[str, object], dict[str, NDArray[np.generic]]]
 """Facts and arrays, as ``chunk_script`` takes them."""
@@ -111,7 +111,7 @@ def _strongest(logits_C: NDArray[np.float32], beats_C: NDArray[np.bool_]) -> NDA
 
 
 def routing_chunk(world: World) -> Chunk:
-    """Sum up what the experts do on validation photos, by class; experts counted through all layers.
+    """Sum up what the experts do on validation photos, by class; they count through all layers.
 
     Summed are tokens and the first-order rise of the loss without the expert.
     """
@@ -124,7 +124,8 @@ def routing_chunk(world: World) -> Chunk:
         "GROUP BY class_index, layer, expert ORDER BY class_index, layer, expert",
     )
     start_of = {layer.layer: start for layer, start in zip(layers, starts, strict=False)}
-    expert_N = np.array([start_of[n] for n in rows["layer"].tolist()], np.int64) + rows["expert"]
+    first_N = np.array([start_of[n] for n in rows["layer"].tolist()], np.int64)
+    expert_N = first_N + rows["expert"].astype(np.int64)
     first_C = np.searchsorted(rows["class_index"], np.arange(len(world.labels) + 1))
     shapes = [{"layer": one.layer, "experts": one.experts} for one in layers]
     return {"layers": shapes, "val_photos": _val_photos(world)}, {
@@ -141,4 +142,3 @@ def _val_photos(world: World) -> list[int]:
     photos_C = np.zeros(len(world.labels), np.int64)
     np.add.at(photos_C, profile.class_index, profile.photos)
     return [int(photos) for photos in photos_C]
-

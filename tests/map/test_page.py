@@ -25,7 +25,8 @@ from homerange.world.world import open_world
 pytestmark = needs_chromium
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
-FIJI = Polygon("Fiji", (((-19.5, 176.5), (-19.5, 181.5), (-15.5, 181.5), (-15.5, 176.5)),))
+CORNERS = ((-19.5, 176.5), (-19.5, 181.5), (-15.5, 181.5), (-15.5, 176.5))
+FIJI = Polygon("Fiji", ((CORNERS,),))
 FAR = 0.05
 """Largest difference of probabilities where the runner decodes a JPEG smaller: chroma differs."""
 NEAR = 1e-4

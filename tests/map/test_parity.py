@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from fakes import reseal
 from map_page import answers_of_page, kenya_world, needs_node
 from tiny_world import expert_world
 
@@ -17,6 +18,7 @@ from homerange.specialize.choose import Choice, choose
 from homerange.specialize.cut import cut_world
 from homerange.specialize.figures import measure
 from homerange.specialize.species import species_at
+from homerange.world.expert_tables import Edges, Routing
 from homerange.world.world import open_world
 
 pytestmark = needs_node
@@ -40,6 +42,30 @@ def asked(page, places, **more):
     return answers_of_page(page / "site", questions, page)
 
 
+def draw_routing(world):
+    """Some tokens and a rise of the loss for every expert of every class."""
+    rng = np.random.default_rng(3)
+    keys = [
+        (c, layer.layer, e)
+        for c in range(len(world.labels))
+        for layer in world.graph.experts
+        for e in range(layer.experts)
+    ]
+    class_index, layer, expert = np.array(keys).T
+    rise = rng.normal(0, 1, len(keys)).astype(np.float32).astype(np.float64)
+    return Routing.of(
+        {
+            "class_index": class_index,
+            "split": np.array(["val"] * len(keys), object),
+            "layer": layer,
+            "expert": expert,
+            "tokens": rng.integers(1, 9, len(keys)),
+            "loss_rise": rise,
+            "answer_norm": np.ones(len(keys)),
+        }
+    )
+
+
 def random_places(count):
     """Circles, cells, polygons, countries and several of them, near records and far from them."""
     rng = np.random.default_rng(7)
@@ -51,7 +77,9 @@ def random_places(count):
         cell = Cell(int(cell_ids(np.array([[lat, lon]]), int(rng.integers(1, 16)))[0]))
         turn = np.sort(rng.uniform(0, 2 * np.pi, 7))
         far = rng.uniform(0.5, 8, 7)
-        ring = zip(np.clip(lat + far * np.sin(turn), -89, 89), lon + far * np.cos(turn), strict=True)
+        ring = zip(
+            np.clip(lat + far * np.sin(turn), -89, 89), lon + far * np.cos(turn), strict=True
+        )
         polygon = Polygon("drawn", ((tuple((float(a), float(b)) for a, b in ring),),))
         country = countries[k % len(countries)]
         yield from (circle, cell, polygon, country, combine([circle, country, polygon]))
@@ -114,6 +142,9 @@ def test_the_page_says_what_a_package_weighs_to_a_few_bytes(world, page):
 
 def test_the_page_drops_the_experts_that_get_drops(tmp_path):
     folder, _ = expert_world(tmp_path / "world", classes=6)
+    draw_routing(open_world(folder)).write(folder)
+    Edges.of({}).write(folder)
+    reseal(folder)
     world = open_world(folder)
     write_site(world, tmp_path / "site")
     place = SpeciesList(world.labels[:1])

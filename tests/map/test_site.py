@@ -123,7 +123,9 @@ def test_who_withholds_a_species_must_name_one_of_the_world(world, tmp_path):
 
 
 def test_the_verb_says_where_the_page_is(world, tmp_path):
-    run = CliRunner().invoke(main, ["map", "--world", str(world.path), "--out", str(tmp_path / "s")])
+    run = CliRunner().invoke(
+        main, ["map", "--world", str(world.path), "--out", str(tmp_path / "s")]
+    )
     assert run.exit_code == 0, run.output
     assert f"{tmp_path / 's' / 'index.html'}: " in run.stdout
 

@@ -189,6 +189,7 @@ function makeResults(page, map, world, read) {
     empty.hidden = Boolean(place);
     content.hidden = !place;
     if (!place) return;
+    performance.mark("chosen");
     title.textContent = describe(place);
     const records = await read.records();
     if (own !== number) return;
