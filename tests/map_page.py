@@ -85,7 +85,7 @@ def opened(address, **look):
         page.goto(address)
         page.wait_for_selector("html[data-ready=map]")
         yield page
-        assert said == []
+        assert said == [], said
         browser.close()
 
 

@@ -1,17 +1,18 @@
 // Where a photo was taken, from its EXIF, as strictly as homerange/data/exif.py reads it.
 
-const FIELDS = ["GPSLatitude", "GPSLatitudeRef", "GPSLongitude", "GPSLongitudeRef"];
+const NUMBERS = { mergeOutput: false, translateKeys: false, translateValues: false };
+const [LAT_REF, LAT, LON_REF, LON] = [1, 2, 3, 4]; // tags of the GPS directory
 
 /** [latitude, longitude] in degrees, or null where the photo does not know. */
 export async function placeOfPhoto(file) {
   let gps;
   try {
-    gps = await exifr.parse(file, { pick: FIELDS, gps: true, reviveValues: false });
+    ({ gps } = await exifr.parse(file, { ...NUMBERS, gps: true }));
   } catch {
     return null;
   }
-  const lat = degrees(gps?.GPSLatitude, gps?.GPSLatitudeRef, "NS", 90);
-  const lon = degrees(gps?.GPSLongitude, gps?.GPSLongitudeRef, "EW", 180);
+  const lat = degrees(gps?.[LAT], gps?.[LAT_REF], "NS", 90);
+  const lon = degrees(gps?.[LON], gps?.[LON_REF], "EW", 180);
   // 0, 0 is a receiver without a fix
   return lat === null || lon === null || (lat === 0 && lon === 0) ? null : [lat, lon];
 }
