@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test lint bench docs
+.PHONY: quickstart test lint bench docs map
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -11,6 +11,7 @@ help:
 	@echo "make test         all tests"
 	@echo "make lint         style and types"
 	@echo "make bench        measure speed and size again (start weights: bench/*.py, with photos)"
+	@echo "make map          fetch what answers photos on the page of the map (npm)"
 	@echo "make docs         write docs/cli.md and docs/recipes.md again"
 
 # The environment is made once, and again when its list of packages changes.
@@ -29,6 +30,9 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+map: .venv/installed
+	@bash runs/vendor_map.sh runtime
 
 docs: .venv/installed
 	$(BIN)/python docs/generate_cli.py

@@ -1,5 +1,6 @@
 """The verb ``map``: pick a place in a browser."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -11,6 +12,10 @@ FILE = click.Path(path_type=Path)
 
 @click.command("map")
 @click.option("--world", type=FILE, required=True, help="Folder of the world.")
+@click.option("--out", type=FILE, help="Write the page into this folder, and serve nothing.")
+@click.option(
+    "--withhold", multiple=True, metavar="NAME", help="Do not draw where it lives; repeatable."
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8765, show_default=True, help="Port; 0 takes a free one.")
 @click.option("--base-url", metavar="URL", help="The address that a proxy shows, if one does.")
@@ -19,6 +24,8 @@ FILE = click.Path(path_type=Path)
 @click.option("--queue-max", default=100, show_default=True, help="Packages ordered at a time.")
 def map_(
     world: Path,
+    out: Path | None,
+    withhold: Sequence[str],
     host: str,
     port: int,
     base_url: str | None,
@@ -30,16 +37,27 @@ def map_(
 
     \b
     homerange map --world world
+    homerange map --world world --out site/
     homerange map --world world --builds builds --base-url https://example.org/homerange
+
+    With --out the page becomes a folder that opens from disk and on any web host: lists, figures
+    and photos all the same, and a command line where the server makes packages.
 
     A token is better given as the environment variable HOMERANGE_MAP_TOKEN, which no list of
     processes shows.
     """
+    if out:
+        from homerange.map.site import write_site
+        from homerange.show import print_site
+
+        print_site(write_site(world, out, withhold=withhold))
+        return
     from homerange.map.serve import serve
     from homerange.show import print_address
 
     serve(
         world,
+        withhold=withhold,
         host=host,
         port=port,
         base_url=base_url,

@@ -12,6 +12,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from homerange.data.evaluation import Evaluation, Metrics
+    from homerange.map.site import Site
     from homerange.profile.adopt.world import Adopted
     from homerange.run.bench import Measured
     from homerange.run.summary import PredictSummary
@@ -27,6 +28,7 @@ __all__ = [
     "print_evaluation",
     "print_measured",
     "print_package",
+    "print_site",
     "print_species",
     "print_summary",
     "warn",
@@ -209,6 +211,17 @@ def print_measured(measured: "Measured") -> None:
     }.items():
         table.add_row(name, value)
     _print(table)
+
+
+def print_site(site: "Site") -> None:
+    """Print where a page is, and what it cannot do."""
+    click.echo(
+        f"{site.path}: {site.bytes / 1e6:.1f} MB in its folder; open it, or put it on a host"
+    )
+    if not site.runs_photos:
+        click.echo(
+            "photos cannot be tried on it: the runtime is missing; make map gets it", err=True
+        )
 
 
 def _metrics(metrics: "Metrics") -> list[str]:

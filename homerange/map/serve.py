@@ -6,7 +6,7 @@ import signal
 import socket
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,6 +16,7 @@ from homerange.errors import MapError
 from homerange.map.app import create_app
 from homerange.map.builder import Builder
 from homerange.map.builds import CACHE_BYTES, QUEUE_MAX, Builds
+from homerange.map.site import write_site
 from homerange.world.world import open_world
 
 __all__ = ["DEFAULT_HOST", "DEFAULT_PORT", "serve"]
@@ -35,6 +36,7 @@ def serve(
     token: str | None = None,
     builds: str | Path | None = None,
     queue_max: int = QUEUE_MAX,
+    withhold: Iterable[str] = (),
     cache_bytes: int = CACHE_BYTES,
     on_ready: Callable[[str], None] = print,
 ) -> None:
@@ -49,6 +51,7 @@ def serve(
         builds: Folder for the queue and the packages, which a later server goes on from; without
             it they last until the server stops.
         queue_max: How many packages may be ordered at a time.
+        withhold: Scientific names whose range the page does not draw.
         cache_bytes: How much finished packages may take.
         on_ready: Is told the address once the server listens.
 
@@ -61,13 +64,15 @@ def serve(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     with contextlib.ExitStack() as stack:
         folder = Path(builds or stack.enter_context(tempfile.TemporaryDirectory()))
+        page = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        write_site(opened, page, api="api", withhold=withhold)
         listening = stack.enter_context(_listen(host, port))
         queue = Builds.open(
             folder, Builder.origin(opened), queue_max=queue_max, cache_bytes=cache_bytes
         )
         stack.callback(queue.close)
         builder = stack.enter_context(Builder(opened, queue))
-        app = create_app(builder, token=token, base_url=base_url)
+        app = create_app(builder, page=page, token=token, base_url=base_url)
         config = uvicorn.Config(
             app,
             access_log=False,  # nobody needs to know who asked for what

@@ -25,14 +25,14 @@ from homerange.errors import WorldError
 from homerange.geo.cells import cell_level, mean_edge_km
 from homerange.geo.coarse import PUBLISHED_LEVEL
 from homerange.geo.place import Place
-from homerange.specialize.graph import find_class_rows
+from homerange.specialize.graph import find_class_rows, load_graph
 from homerange.specialize.records import counts_for
 from homerange.specialize.species import SpeciesTable
 from homerange.world.tables import Evidence
 from homerange.world.weights import read_tensor
 from homerange.world.world import World
 
-__all__ = ["Answers", "Judged", "answer", "judged_photos"]
+__all__ = ["Answers", "Judged", "answer", "judged_photos", "logits_of_world"]
 
 _PHOTOS_AT_A_TIME = 4096
 
@@ -102,7 +102,7 @@ def answer(
         WorldError: If the features do not fit the class rows.
     """
     names = (world.graph.class_weight, world.graph.class_bias)
-    of_world = _head(world, full, {name: read_tensor(world.weights_path, name) for name in names})
+    of_world = logits_of_world(world, full)
     kept = {t.name: numpy_helper.to_array(t) for t in cut.graph.initializer if t.name in names}
     of_package = _head(world, cut, kept)
     index_K = table.class_index_K
@@ -114,6 +114,20 @@ def answer(
         answer_3N[1, part] = index_K[logits_NC[:, index_K].argmax(axis=1)]
         answer_3N[2, part] = index_K[of_package(feature_ND[part]).argmax(axis=1)]
     return Answers(*answer_3N)
+
+
+def logits_of_world(
+    world: World, full: onnx.ModelProto | None = None
+) -> Callable[[NDArray[np.float16]], NDArray[np.float32]]:
+    """Make the function from features (N, D) to the logits (N, C) of all classes of a world.
+
+    Args:
+        world: The world; its class rows are read from the weights file.
+        full: Its graph, where it is loaded already.
+    """
+    names = (world.graph.class_weight, world.graph.class_bias)
+    tensors = {name: read_tensor(world.weights_path, name) for name in names}
+    return _head(world, full or load_graph(world), tensors)
 
 
 def _cells_here(place: Place, cell_N: NDArray[np.uint64]) -> NDArray[np.uint64]:
