@@ -197,7 +197,6 @@ def comparisons() -> Iterator[tuple[str, str]]:
                 ("dense, any subset", "dense"),
                 ("experts", "dense"),
                 ("experts after location", "experts"),
-                ("experts after strong location", "experts"),
                 ("experts, any subset", "experts"),
             ):
                 yield f"{g} {lever}: {treatment}", f"{g} {control}: {treatment}"

@@ -57,11 +57,7 @@ NETWORKS = {
     "experts": Network("plain"),
     "experts, any subset": Network("plain", tuple(SUBSET), knows_places=True),
     "experts after location": Network("location", knows_places=True),
-    "experts after strong location": Network("strong location", knows_places=True),
 }
-"""``strong location``: the location loss weighs 1, not 0.01 as in the paper, to see whether it can
-move anything at all."""
-LOCATION_WEIGHTS = {"location": 0.01, "strong location": 1.0}
 
 
 def main() -> None:
@@ -136,8 +132,7 @@ class Planet:
             config = ExpertConfig.read("small-experts", self._of("then"))
             return once(folder, lambda: train_on(manifest, folder, config, base))
         folder, manifest = self.folder / geography / folder_of(name), self.manifest(geography)
-        settings = ["batch_size=32", f"location_weight={LOCATION_WEIGHTS[name]}"]
-        config = LocationConfig.read("small-location", [*self._of("then"), *settings])
+        config = LocationConfig.read("small-location", [*self._of("then"), "batch_size=32"])
         return once(
             folder,
             lambda: train_location(
