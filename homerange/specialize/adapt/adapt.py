@@ -197,8 +197,8 @@ def _refuse_if_worse(adapted: Adapted, corrections: Path) -> None:
         raise AdaptError(
             f"{corrections}: the package would be worse and is not written: of the newest "
             f"{adapted.judged} photos ({adapted.order}) it answers {before.correct} rightly now "
-            f"and {after.correct} after {older} corrections. Correct more photos, of all species, the "
-            "right answers too"
+            f"and {after.correct} after {older} corrections. Correct more photos, of all species, "
+            "the right answers too"
         )
 
 
