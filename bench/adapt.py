@@ -236,7 +236,7 @@ def markdown(results: dict) -> str:
         "|---|---:|---:|---|---|---:|",
     ]
     for case, one in results.items():
-        how = "judged rows or refused"
+        how = "all photos or refused"  # what the verb does
         told = one["differences"][how]
         low, high = told["difference_95"]
         lines.append(

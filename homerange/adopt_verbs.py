@@ -78,8 +78,8 @@ def adapt(package: Path, corrections: Path, photos: Path, output: Path, add: Seq
     homerange adapt serengeti.homerange corrections.csv --photos photos -o mine.homerange
     homerange adapt here.homerange c.csv --photos photos -o mine.homerange --add "Lynx lynx"
 
-    Only its class rows change. The older two thirds of the photos teach, the newest third judges;
-    a package that would be worse is not written.
+    Only its class rows change. What the older two thirds of the photos teach is judged on the
+    newest third; where that is worse, no package is written, and else all of them teach.
     """
     from homerange.show import print_adapted
     from homerange.specialize.adapt.adapt import adapt as run

@@ -64,7 +64,10 @@ def print_adapted(adapted: "Adapted") -> None:
     table = Table(title=f"{adapted.name}: the newest {adapted.judged:,} photos")
     for heading in ("package", "right", "share", "95 % interval"):
         table.add_column(heading, justify="left" if heading == "package" else "right")
-    for name, score in (("as it was", adapted.before), ("adapted", adapted.after)):
+    for name, score in (
+        ("as it was", adapted.before),
+        ("taught by the older photos", adapted.after),
+    ):
         table.add_row(
             name,
             f"{score.correct} of {score.photos}",
@@ -73,7 +76,9 @@ def print_adapted(adapted: "Adapted") -> None:
         )
     _print(table)
     warn(adapted.notes)
-    click.echo(f"{len(adapted.labels):,} labels, taught by {adapted.taught:,}: {adapted.path}")
+    click.echo(
+        f"{len(adapted.labels):,} labels, taught by {adapted.photos:,} photos: {adapted.path}"
+    )
 
 
 def print_evaluation(evaluation: "Evaluation") -> None:

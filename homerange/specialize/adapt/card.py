@@ -32,15 +32,19 @@ def _section(parent: PlacePackage, adapted: "Adapted") -> str:
         "| --- | ---: | --- |",
         *(
             f"| {name} | {one.correct} of {one.photos} | {_share(one)} |"
-            for name, one in (("as they were", adapted.before), ("adapted", adapted.after))
+            for name, one in (
+                ("as they were", adapted.before),
+                ("taught by the older photos", adapted.after),
+            )
         ),
     ]
     added = f" New labels: {', '.join(map(_plain, adapted.added))}." if adapted.added else ""
     notes = "".join(f"\n- {_plain(note)}" for note in adapted.notes)
     return (
         "\n".join(rows) + f"\n\nThe class rows of the package {_plain(parent.name)} learnt from "
-        f"{adapted.taught:,} corrected photos of its user; the newest {adapted.judged:,} "
-        f"({adapted.order}) judged and did not teach.{added} Nothing else of the network changed. "
+        f"{adapted.photos:,} corrected photos of its user. For the table only the older ones "
+        f"taught and the newest {adapted.judged:,} ({adapted.order}) judged; the rows of this "
+        f"package learnt from all of them.{added} Nothing else of the network changed. "
         "These photos are of the cameras of one user: elsewhere the package may be worse than "
         "before. **All other numbers on this card are of the package before its corrections.**"
         + (f"\n{notes}" if notes else "")

@@ -58,7 +58,7 @@ class Taught:
     """What corrections came to."""
 
     rows: Rows
-    """Taught by the older photos only: the rows that were judged."""
+    """Taught by the older photos only, as far as the newest say that this is right."""
     spread: float
     answer_before_M: NDArray[np.int64]
     """Of the rows as they were, for the photos that judge."""
