@@ -395,7 +395,7 @@ def test_an_unknown_country_is_answered_with_near_names(world):
 def test_species_shows_strength_and_months_and_warns_of_few_records(world):
     result = run("species", "--world", world, *SERENGETI)
     assert re.search(
-        r"Panthera leo +│ lion +│ 3 +│ [1-5.]{12} │ recorded within 50 km", result.stdout
+        r"Panthera leo +│ lion +│ 2 +│ [1-5.]{12} │ recorded within 50 km", result.stdout
     )
     assert "5 = 101 or more" in result.stdout
     assert result.stderr.startswith("warning: few records: 3 species with at least ")

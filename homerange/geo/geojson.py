@@ -80,7 +80,7 @@ def polygons_of(data: object, name: str) -> tuple[Polygon, ...]:
         >>> corners = [[34, -3], [36, -3], [36, -1], [34, -1], [34, -3]]
         >>> (block,) = polygons_of({"type": "Polygon", "coordinates": [corners]}, "block A")
         >>> block.describe(), round(block.radius_km)
-        ('the polygon block A', 126)
+        ('the polygon block A', 125)
     """
     _check_crs(data, name)
     if not isinstance(data, dict) or data.get("type") != "FeatureCollection":

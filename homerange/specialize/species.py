@@ -62,7 +62,7 @@ class ExpectedSpecies:
 
     def to_json(self) -> dict[str, object]:
         """Return plain values for ``place.json``."""
-        return asdict(self)
+        return asdict(self) | {"months": list(self.months)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -88,7 +88,7 @@ def test_the_reason_is_worked_out_by_hand(tmp_path):
         "strength": 2,
         "distance_band": "< 50 km",
         "records_band": "2-5",
-        "months": (0,) * 12,
+        "months": [0] * 12,
     }
 
 
