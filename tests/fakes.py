@@ -229,6 +229,18 @@ def draw_taxa(rows, evidence):
     )
 
 
+def records_of(*rows, source="train"):
+    """Build a table of records: (species, latitude, longitude, band, uncertainty in km)."""
+    return Occurrence(
+        species=strings(row[0] for row in rows),
+        cell=cell_ids(np.array([row[1:3] for row in rows], np.float64).reshape(-1, 2), 8),
+        month=np.zeros(len(rows), np.int8),
+        source=strings(source for _ in rows),
+        uncertainty_km=np.array([row[4] for row in rows], np.float32),
+        count_band=np.array([row[3] for row in rows], np.int8),
+    )
+
+
 def draw_occurrence(rng, rows, records):
     """``records`` records at each place of each species, in level 8 cells."""
     places = [(row[0], *latlon) for row in rows for latlon in row[3] if records]

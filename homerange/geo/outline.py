@@ -7,9 +7,9 @@ Longitudes may reach beyond 180 degrees, and an edge that spans more than 180 (b
 shorter way: both say that an area lies across the dateline. A ring that goes round the Earth holds
 the pole that its corners are nearer to.
 
-Distances are measured on the sphere. For them each edge is cut into pieces of at most a degree,
-which are taken as arcs of great circles: at most 0.2 km off. Pieces lie in bundles, so that most of
-them are ruled out together.
+Distances are measured on the sphere. For them each edge is cut into pieces of at most half a
+degree, which are taken as arcs of great circles: at most 0.2 km off. Pieces lie in bundles, so that
+most of them are ruled out together.
 
 Axes used in this file:
     N  places       V  corners of a ring      E  edges      P  pieces of edges
@@ -35,7 +35,7 @@ from homerange.geo.sphere import (
 
 __all__ = ["Outline", "is_clockwise", "unwrapped"]
 
-LONGEST_PIECE_DEG = 1.0
+LONGEST_PIECE_DEG = 0.5
 PIECES_OF_A_BUNDLE = 32
 PLACES_AT_A_TIME = 512
 HALF_ROUND_KM = math.pi * EARTH_RADIUS_KM
@@ -203,7 +203,7 @@ def _inside(latlon_N2: NDArray[np.float64], edge_E22: NDArray[np.float64]) -> ND
 
 
 def _with_corners_between(ring_V2: Ring) -> Ring:
-    """Add corners on the edges, so that no piece is longer than a degree."""
+    """Add corners on the edges, so that no piece is longer than half a degree."""
     step_V2 = np.roll(ring_V2, -1, axis=0) - ring_V2
     pieces_V = np.maximum(np.ceil(np.abs(step_V2).max(axis=1) / LONGEST_PIECE_DEG), 1).astype(int)
     edge_P = np.repeat(np.arange(len(ring_V2)), pieces_V)

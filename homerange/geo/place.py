@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from homerange.errors import PlaceError
 from homerange.geo.cells import cell_level, mean_edge_km, parse_cell, to_path, to_token
 from homerange.geo.countries import Country
-from homerange.geo.geojson import polygon_of
+from homerange.geo.geojson import is_number, polygon_of
 from homerange.geo.polygon import Polygon
 from homerange.geo.species_list import SpeciesList
 
@@ -213,7 +213,7 @@ def _part_from_json(data: Mapping[str, object]) -> Area | SpeciesList:
             "longitude_deg": int() | float() as longitude_deg,
             "radius_km": int() | float() as radius_km,
             **rest,
-        } if not rest and not any(map(_is_odd, (latitude_deg, longitude_deg, radius_km))):
+        } if not rest and all(map(is_number, (latitude_deg, longitude_deg, radius_km))):
             return Circle(float(latitude_deg), float(longitude_deg), float(radius_km))
         case {"kind": "cell", "cell": str(path), "token": str(token), **rest} if not rest:
             if parse_cell(path) != parse_cell(token):
@@ -241,11 +241,6 @@ def _no_place(data: Mapping[str, object]) -> PlaceError:
         "name), list (texts species) or union (places, none a union) and nothing else; a newer "
         "version of homerange may have written it."
     )
-
-
-def _is_odd(number: float) -> bool:
-    """Find true and false, which Python counts as numbers, and numbers that no float holds."""
-    return isinstance(number, bool) or (isinstance(number, int) and abs(number) > 10**15)
 
 
 def parse_at(text: str, radius_km: float = DEFAULT_RADIUS_KM) -> Circle:

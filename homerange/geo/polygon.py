@@ -19,6 +19,9 @@ __all__ = ["MOST_CORNERS", "Corners", "Polygon"]
 MOST_CORNERS = 100_000
 """Of a polygon, so that no file makes a place that takes minutes."""
 
+SMALLEST_AREA_KM2 = 1e-6
+"""A square metre: what holds less is a line."""
+
 Corners: TypeAlias = tuple[tuple[float, float], ...]
 """Latitude and longitude of the corners of a ring, the last one joined to the first."""
 
@@ -52,7 +55,7 @@ class Polygon:
             )
         for number, ring in enumerate(rings, start=1):
             self._check(ring, number)
-        if not self.outline.area_km2 > 0:
+        if not self.outline.area_km2 > SMALLEST_AREA_KM2:
             raise PlaceError(f"nothing lies inside the border of the polygon {self.name}")
 
     @cached_property

@@ -1,8 +1,10 @@
 """The app that serves the map of a world: the routes, the page, one shape of errors, a guard."""
 
+import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from anyio import CapacityLimiter
 from fastapi import Depends, FastAPI
 from fastapi.security import HTTPBearer
 from fastapi.telemetry import TelemetryConfig
@@ -49,6 +51,7 @@ def create_app(
         telemetry=NO_TELEMETRY,
     )
     app.state.builder = builder
+    app.state.lists = CapacityLimiter(os.cpu_count() or 1)  # more at a time are slower, and larger
     answer_problems(app, private=(builder.world.path,))
     app.include_router(
         ROUTES, dependencies=[Depends(HTTPBearer(auto_error=False))] if token else []

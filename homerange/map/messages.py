@@ -1,8 +1,9 @@
 """What the page and the server say to each other, field by field; OpenAPI is made from it."""
 
+import json
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 __all__ = [
     "BuildAnswer",
@@ -28,24 +29,55 @@ def _object(**properties: object) -> dict[str, object]:
     }
 
 
+TEXT = {"type": "string"}
+PARTS: list[dict[str, object]] = [
+    _object(
+        kind={"const": "circle"},
+        latitude_deg={"type": "number", "minimum": -90, "maximum": 90},
+        longitude_deg={"type": "number", "minimum": -180, "maximum": 180},
+        radius_km={"type": "number", "exclusiveMinimum": 0, "maximum": 20_038},
+    ),
+    _object(kind={"const": "cell"}, cell=TEXT, token=TEXT),
+    _object(kind={"const": "country"}, country=TEXT, name=TEXT),
+    _object(
+        kind={"const": "polygon"},
+        name=TEXT,
+        geometry={
+            "description": "GeoJSON: a Polygon or a MultiPolygon.",
+            "type": "object",
+            "properties": {
+                "type": {"enum": ["Polygon", "MultiPolygon"]},
+                "coordinates": {"type": "array", "minItems": 1},
+            },
+            "required": ["type", "coordinates"],
+        },
+    ),
+    _object(
+        kind={"const": "list"},
+        species={"type": "array", "items": TEXT, "minItems": 1},
+    ),
+]
 PLACE_SCHEMA: dict[str, object] = {
     "description": "A place, as the key place of place.json gives it.",
     "oneOf": [
+        *PARTS,
         _object(
-            kind={"const": "circle"},
-            latitude_deg={"type": "number", "minimum": -90, "maximum": 90},
-            longitude_deg={"type": "number", "minimum": -180, "maximum": 180},
-            radius_km={"type": "number", "exclusiveMinimum": 0, "maximum": 20_038},
-        ),
-        _object(kind={"const": "cell"}, cell={"type": "string"}, token={"type": "string"}),
-        _object(
-            kind={"const": "list"},
-            species={"type": "array", "items": {"type": "string"}, "minItems": 1},
+            kind={"const": "union"},
+            places={"type": "array", "items": {"oneOf": PARTS}, "minItems": 2},
         ),
     ],
 }
 
-PlaceObject = Annotated[dict[str, object], WithJsonSchema(PLACE_SCHEMA)]
+
+def _in_unicode(place: dict[str, object]) -> dict[str, object]:
+    """Refuse halves of letters, which JSON can hold and no file can."""
+    json.dumps(place, ensure_ascii=False).encode()  # UnicodeEncodeError is a ValueError
+    return place
+
+
+PlaceObject = Annotated[
+    dict[str, object], AfterValidator(_in_unicode), WithJsonSchema(PLACE_SCHEMA)
+]
 """Read by ``place_from_json``, which alone decides what a place is."""
 
 Names = Annotated[
@@ -108,6 +140,13 @@ class WorldAnswer(BaseModel):
     licence: str
 
 
+class WorldName(BaseModel):
+    """Which world answers."""
+
+    name: str
+    sha256: str
+
+
 class Species(BaseModel):
     """One species of a list, as place.json gives it."""
 
@@ -118,16 +157,27 @@ class Species(BaseModel):
     strength: int
     distance_band: str
     records_band: str
+    months: Annotated[list[int], Field(min_length=12, max_length=12)]
+
+
+class MissingSpecies(BaseModel):
+    """A species that was recorded there, but is no class of the world."""
+
+    species: str
+    strength: int
+    records_band: str
 
 
 class SpeciesAnswer(BaseModel):
-    """The list of ``homerange species``."""
+    """The list of ``homerange species --format json``."""
 
+    format: Literal["homerange-species"]
+    version: int
+    world: WorldName
     place: PlaceObject
-    described: str
     species: list[Species]
     outcomes: list[str]
-    not_in_world: list[str]
+    missing: list[MissingSpecies]
     warnings: list[str]
 
 

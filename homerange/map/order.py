@@ -13,7 +13,7 @@ from typing import Self
 
 from homerange import __version__
 from homerange.errors import ConfigError
-from homerange.geo.place import Circle, Place, SpeciesList, place_from_json
+from homerange.geo.place import Circle, Place, SpeciesList, Union, place_from_json
 from homerange.specialize.choose import Choice
 from homerange.specialize.names import classes_of, classes_to_add_and_drop
 from homerange.world.world import World
@@ -48,8 +48,9 @@ class Order:
             SpeciesError: If a name is none of the world's, or is both included and excluded.
             ConfigError: If ``experts`` is no choice, or the world has none to choose from.
         """
-        if isinstance(place, SpeciesList):
-            classes_of(world, place.species, "the list of species")
+        listed = place.listed if isinstance(place, Union) else place
+        if isinstance(listed, SpeciesList):
+            classes_of(world, listed.species, "the list of species")
         added, dropped = classes_to_add_and_drop(world, include, exclude)
         if experts is not None:
             Choice.parse(experts)

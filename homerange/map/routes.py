@@ -7,8 +7,9 @@ import zipfile
 from collections.abc import Iterator
 from typing import Annotated, Any, BinaryIO
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Request
-from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from homerange import __version__
 from homerange.geo.place import place_from_json
@@ -21,13 +22,13 @@ from homerange.map.messages import (
     ErrorAnswer,
     HealthAnswer,
     PlaceQuestion,
-    Species,
     SpeciesAnswer,
     WorldAnswer,
 )
 from homerange.map.order import Order
 from homerange.map.problems import Problem
 from homerange.specialize.species import species_at
+from homerange.specialize.species_file import species_text
 
 __all__ = ["ROUTES"]
 
@@ -35,8 +36,9 @@ RETRY_AFTER_S = 10
 CHUNK_BYTES = 256 * 1024
 
 Answers = dict[int | str, dict[str, Any]]  # what FastAPI takes
+_ERROR = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorAnswer"}}}
 _ERRORS: Answers = {
-    status: {"model": ErrorAnswer, "description": "What is wrong, and the next step"}
+    status: {"content": _ERROR, "description": "What is wrong, and the next step"}
     for status in ("4XX", "5XX")
 }
 _BYTES: Answers = {200: {"content": {"application/octet-stream": {"schema": {"type": "string"}}}}}
@@ -53,8 +55,8 @@ def _builder(request: Request) -> Builder:
 TheBuilder = Annotated[Builder, Depends(_builder)]
 
 
-@ROUTES.get("/health")
-def health(builder: TheBuilder) -> HealthAnswer:
+@ROUTES.get("/health", responses={503: {"model": ErrorAnswer}})
+async def health(builder: TheBuilder) -> HealthAnswer:
     """Say whether the server answers and makes packages."""
     if not builder.alive:
         raise Problem(503, "stopped", "No packages are made.", "Start the server again.")
@@ -62,7 +64,7 @@ def health(builder: TheBuilder) -> HealthAnswer:
 
 
 @ROUTES.get("/world")
-def world(builder: TheBuilder) -> WorldAnswer:
+async def world(builder: TheBuilder) -> WorldAnswer:
     """Say which world all places are cut from."""
     opened = builder.world
     return WorldAnswer(
@@ -74,19 +76,18 @@ def world(builder: TheBuilder) -> WorldAnswer:
     )
 
 
-@ROUTES.post("/species")
-def species(question: PlaceQuestion, builder: TheBuilder) -> SpeciesAnswer:
-    """List the species of a place with the reason for each, as ``homerange species`` does."""
-    place = place_from_json(question.place)
-    found = species_at(builder.world, place, include=question.include, exclude=question.exclude)
-    return SpeciesAnswer(
-        place=place.to_json(),
-        described=place.describe(),
-        species=[Species.model_validate(one.to_json()) for one in found.species],
-        outcomes=list(found.outcomes),
-        not_in_world=list(found.not_in_world),
-        warnings=list(found.warnings),
-    )
+@ROUTES.post("/species", response_class=Response, responses={200: {"model": SpeciesAnswer}})
+async def species(question: PlaceQuestion, builder: TheBuilder, request: Request) -> Response:
+    """List the species of a place with the reason for each: ``homerange species --format json``."""
+
+    def listed() -> str:
+        """Make the list; this takes a core for a while."""
+        place = place_from_json(question.place)
+        named = {"include": question.include, "exclude": question.exclude}
+        return species_text(builder.world, species_at(builder.world, place, **named), "json")
+
+    text = await run_sync(listed, limiter=request.app.state.lists)
+    return Response(text, media_type="application/json")
 
 
 @ROUTES.post("/builds", status_code=202)
@@ -112,7 +113,7 @@ def order(question: BuildQuestion, builder: TheBuilder) -> BuildAnswer:
 
 
 @ROUTES.get("/builds/{id}")
-def progress(id: str, builder: TheBuilder) -> BuildAnswer:
+async def progress(id: str, builder: TheBuilder) -> BuildAnswer:
     """Say how far a build is."""
     return _answer(_find(builder, id))
 

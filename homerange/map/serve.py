@@ -2,8 +2,10 @@
 
 import contextlib
 import logging
+import signal
 import socket
 import tempfile
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,6 +23,7 @@ __all__ = ["DEFAULT_HOST", "DEFAULT_PORT", "serve"]
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
+LAST_PORT = 65_535
 SHORTEST_TOKEN = 8
 
 
@@ -56,14 +59,14 @@ def serve(
         MapError: If an argument is of no use, the folder cannot be used or the port is taken.
         WorldError: If the world is missing or damaged.
     """
-    _check(base_url, token, queue_max)
+    _check(port, base_url, token, queue_max)
     opened = open_world(world)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     with contextlib.ExitStack() as stack:
         folder = Path(builds or stack.enter_context(tempfile.TemporaryDirectory()))
+        listening = stack.enter_context(_listen(host, port))
         page = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         write_site(opened, page, api="api", withhold=withhold)
-        listening = stack.enter_context(_listen(host, port))
         queue = Builds.open(
             folder, Builder.origin(opened), queue_max=queue_max, cache_bytes=cache_bytes
         )
@@ -78,11 +81,18 @@ def serve(
             server_header=False,
         )
         on_ready(_address(base_url, listening) + (f"?token={token}" if token else ""))
-        uvicorn.Server(config).run(sockets=[listening])
+        # uvicorn sends itself the signal that ended it again, once all requests are answered.
+        if threading.current_thread() is threading.main_thread():
+            before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+            stack.callback(signal.signal, signal.SIGTERM, before)
+        with contextlib.suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listening])
 
 
-def _check(base_url: str | None, token: str | None, queue_max: int) -> None:
+def _check(port: int, base_url: str | None, token: str | None, queue_max: int) -> None:
     """Refuse settings that cannot work, in the words of the command line."""
+    if not 0 <= port <= LAST_PORT:
+        raise MapError(f"--port is {port}; expected 0 to {LAST_PORT}")
     if token is not None and len(token) < SHORTEST_TOKEN:
         raise MapError(f"--token has {len(token)} characters; expected at least {SHORTEST_TOKEN}")
     if queue_max < 1:
@@ -101,7 +111,7 @@ def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=512)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise MapError(
             f"cannot listen on {host}, port {port} ({error}). Choose another --host or --port"
         ) from error

@@ -63,7 +63,8 @@ def _what(world: World, table: SpeciesTable) -> str:
         f"A model of {len(table.species)} species{outcomes}, made for a place: "
         f"{_plain(table.place.describe())}. It was cut from the world model "
         f"{_plain(description.name)} ({len(world.labels)} classes, "
-        f"{_plain(description.architecture.backbone)}, photos of {side} x {side} pixels), without training anything."
+        f"{_plain(description.architecture.backbone)}, photos of {side} x {side} pixels), without "
+        "training anything."
     )
 
 

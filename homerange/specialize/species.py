@@ -62,7 +62,7 @@ class ExpectedSpecies:
 
     def to_json(self) -> dict[str, object]:
         """Return plain values for ``place.json``."""
-        return asdict(self)
+        return asdict(self) | {"months": list(self.months)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +157,7 @@ def _listed(world: World, place: Place) -> list[int]:
 
 def _recorded(world: World, place: Place, *, others: int) -> _Found:
     """Find the species with records that count; none is an error unless the user names others."""
-    cells = Occurrence.cells(world.path)
+    cells = world.record_cells
     near = cells[overlaps(place, cells)]
     within = "cell IN (SELECT unnest($cells::UBIGINT[]))"
     table = Occurrence.read(world.path, within, {"cells": near.tolist()})

@@ -12,6 +12,9 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from homerange import __version__
 from homerange.data.images import Preprocessing
 from homerange.data.names import OUTCOMES
@@ -87,6 +90,11 @@ class World:
     def outcomes(self) -> tuple[str, ...]:
         """Those labels that are no species: ``blank``, ``person``, ``vehicle``."""
         return tuple(label for label in self.labels if label in OUTCOMES)
+
+    @cached_property
+    def record_cells(self) -> NDArray[np.uint64]:
+        """The cells of the table of occurrence, each once: who asks for many places reads once."""
+        return Occurrence.cells(self.path)
 
     @property
     def preprocessing(self) -> Preprocessing:

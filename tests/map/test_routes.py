@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 import homerange
 from homerange.cli import main
 from homerange.geo.cells import cell_ids
-from homerange.geo.place import Cell, SpeciesList
+from homerange.geo.place import Cell, Country, Polygon, SpeciesList, combine
 from homerange.map.app import create_app
 from homerange.map.builder import Builder
 from homerange.map.builds import Builds
@@ -26,6 +26,7 @@ from homerange.world.world import open_world
 
 HERE = {"place": SERENGETI.to_json()}
 SAVANNA = Cell(int(cell_ids(np.array([[-2.33, 34.83]]), 4)[0]))
+TRIANGLE = Polygon("three corners", ((((-3.5, 33.5), (-3.5, 36.0), (-1.0, 34.5)),),))
 JSON = {"Content-Type": "application/json"}
 
 
@@ -98,30 +99,33 @@ def test_the_world_is_described(client, world):
     }
 
 
-@pytest.mark.parametrize("place", [SERENGETI, SAVANNA, SpeciesList(("Panthera leo",))])
-def test_the_list_is_that_of_the_verb_species(client, world, place):
+PLACES = {
+    "circle": (SERENGETI, ["--at", "-2.33,34.83"]),
+    "cell": (SAVANNA, ["--s2", SAVANNA.to_json()["token"]]),
+    "country": (Country("TZA"), ["--country", "Tanzania"]),
+    "union": (combine([SERENGETI, CHICAGO]), ["--at", "-2.33,34.83", "--at", "41.88,-87.63"]),
+}
+
+
+@pytest.mark.parametrize("kind", PLACES)
+def test_the_list_is_to_the_letter_that_of_the_verb_species(idle, world, kind):
+    place, options = PLACES[kind]
     named = {"include": ["procyon lotor"], "exclude": ["Acinonyx jubatus"]}
-    answer = client.post("/api/species", json={"place": place.to_json(), **named}).json()
-    found = species_at(world, place, **named)
-    assert answer == {
-        "place": place.to_json(),
-        "described": place.describe(),
-        "species": [one.to_json() for one in found.species],
-        "outcomes": ["blank"],
-        "not_in_world": list(found.not_in_world),
-        "warnings": list(found.warnings),
-    }
-    assert len(answer["species"]) > 1
+    answer = idle.post("/api/species", json={"place": place.to_json(), **named})
+    command = ["species", "--world", str(world.path), "--format", "json", *options]
+    named = ["--include", "procyon lotor", "--exclude", "Acinonyx jubatus"]
+    printed = CliRunner().invoke(main, [*command, *named])
+    assert answer.text == printed.stdout
+    assert len(answer.json()["species"]) > 1
 
 
-def test_the_command_line_prints_the_same_list(client, world):
-    answer = client.post("/api/species", json=HERE).json()
-    printed = CliRunner().invoke(main, ["species", "--world", str(world.path), *at(SERENGETI)])
-    lines = [line for line in printed.stdout.splitlines() if "recorded within" in line]
-    assert len(lines) == len(answer["species"]) == 3
-    for line, one in zip(lines, answer["species"], strict=True):
-        assert line.split("|")[0].strip() in one["species"] or one["species"] in line
-        assert one["reason"] in line
+@pytest.mark.parametrize("place", [SpeciesList(("Panthera leo",)), TRIANGLE])
+def test_a_list_and_a_polygon_are_places_too(idle, world, place):
+    answer = idle.post("/api/species", json={"place": place.to_json()}).json()
+    assert answer["place"] == place.to_json()
+    found = [one.to_json() for one in species_at(world, place).species]
+    assert answer["species"] == json.loads(json.dumps(found))
+    assert "Panthera leo" in {one["species"] for one in answer["species"]}
 
 
 def at(place):
@@ -316,6 +320,11 @@ def test_behind_a_proxy_the_path_may_be_stripped_or_not(world, builds):
 # --- what strangers send ----------------------------------------------------------------------
 
 
+def polygon(ring, *, name="drawn", type="Polygon"):
+    geometry = {"type": type, "coordinates": [ring]}
+    return {"place": {"kind": "polygon", "name": name, "geometry": geometry}}
+
+
 def circle(**changes):
     return {"place": SERENGETI.to_json() | changes}
 
@@ -348,7 +357,21 @@ def circle(**changes):
         ({"place": {"kind": "list", "species": []}}, "place"),
         ({"place": {"kind": "list", "species": ["\0"] * 9}}, "place"),
         ({"place": {"kind": "list", "species": ["../../etc/passwd"]}}, "species"),
-        ({"place": {"kind": "list", "species": ["\ud800"]}}, "species"),
+        ({"place": {"kind": "list", "species": ["\ud800"]}}, "invalid"),
+        ({"place": {"kind": "country", "country": "../KEN", "name": ""}}, "place"),
+        ({"place": {"kind": "union", "places": [HERE["place"]]}}, "place"),
+        ({"place": {"kind": "union", "places": [{"kind": "union", "places": []}] * 2}}, "place"),
+        (polygon([[0, 0], [1, 1]]), "place"),
+        (polygon([[0, 0], [1, 1], [2, 2]]), "place"),
+        (polygon([[0, 0], [0, float("nan")], [1, 1]]), "place"),
+        (polygon([[0, 0], [0, float("inf")], [1, 1]]), "place"),
+        (polygon([[0, 0], [0, 10**400], [1, 1]]), "place"),
+        (polygon([[0, 0], [0, 91], [1, 1]]), "place"),
+        (polygon([[0, 0], [True, 1], [1, 1]]), "place"),
+        (polygon([[0, 0], ["0", 1], [1, 1]]), "place"),
+        (polygon([[0, 0], [0, 1], {}]), "place"),
+        (polygon([[0, 0], [0, 1], [1, 1]], name="\ud800"), "invalid"),
+        (polygon([[0, 0], [0, 1], [1, 1]], type="Point"), "place"),
         (HERE | {"include": "Panthera leo"}, "invalid"),
         (HERE | {"include": [7]}, "invalid"),
         (HERE | {"include": ["x" * 201]}, "invalid"),
@@ -476,7 +499,10 @@ JSON_VALUES = st.recursive(
         {"kind": st.sampled_from(["circle", "cell", "list", "polygon", "country", "union"])},
         optional={
             key: JSON_VALUES
-            for key in ("latitude_deg", "longitude_deg", "radius_km", "cell", "token", "species")
+            for key in (
+                *("latitude_deg", "longitude_deg", "radius_km", "cell", "token", "species"),
+                *("name", "geometry", "country", "places"),
+            )
         },
     )
     | JSON_VALUES,

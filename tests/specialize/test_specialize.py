@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from homerange.data.images import Preprocessing
-from homerange.errors import PackageError, PlaceError, SpeciesError, WorldError
+from homerange.errors import ConfigError, PackageError, PlaceError, SpeciesError, WorldError
 from homerange.geo.place import Circle, SpeciesList, place_from_json
 from homerange.specialize.sparrow import sparrow_manifest
 from homerange.specialize.specialize import specialize
@@ -77,6 +77,31 @@ def test_species_and_get_agree(world, tmp_path):
     choice = {"include": ["Procyon lotor"], "exclude": ["Panthera leo"]}
     made = specialize(world, SERENGETI, tmp_path / "x.homerange", **choice)
     assert made.table == species_at(open_world(world), SERENGETI, **choice)
+
+
+def test_with_the_time_given_packages_are_equal_to_the_last_byte(world, tmp_path, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
+    paths = [tmp_path / name / "here.homerange" for name in "ab"]
+    for path in paths:
+        path.parent.mkdir()
+        specialize(world, SERENGETI, path)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    assert read_package(paths[0]).place["created"] == "1970-01-02T00:00:00+00:00"
+
+
+@pytest.mark.parametrize("epoch", ["today", "", "1e9", "9" * 30])
+def test_a_time_that_is_none_is_refused(world, tmp_path, monkeypatch, epoch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+    with pytest.raises(ConfigError, match=r"expected seconds since 1970, a whole number"):
+        specialize(world, SERENGETI, tmp_path / "here.homerange")
+
+
+def test_progress_rises_while_a_package_is_made(world, tmp_path):
+    shares = []
+    specialize(world, SERENGETI, tmp_path / "here.homerange", on_progress=shares.append)
+    assert shares == sorted(set(shares))
+    assert len(shares) > 2
+    assert 0 < shares[0] < shares[-1] < 1
 
 
 def test_two_places_give_two_models(world, tmp_path):

@@ -10,6 +10,7 @@ from fakes import (
     TAVEUNI,
     build_world,
     draw_occurrence,
+    records_of,
     species_rows,
 )
 from hypothesis import given, settings
@@ -19,7 +20,6 @@ from homerange.errors import PlaceError, SpeciesError
 from homerange.geo.cells import cell_ids, parse_cell
 from homerange.geo.place import Cell, Circle, SpeciesList
 from homerange.specialize.species import species_at
-from homerange.world.parquet import strings
 from homerange.world.tables import COUNT_BAND_FROM, COUNT_BANDS, Occurrence
 from homerange.world.world import open_world
 
@@ -31,18 +31,6 @@ def world(tmp_path):
 
 def names(table):
     return {row.species for row in table.species}
-
-
-def records_of(*rows, source="train"):
-    """Build a table of records: (species, latitude, longitude, band, uncertainty in km)."""
-    return Occurrence(
-        species=strings(row[0] for row in rows),
-        cell=cell_ids(np.array([row[1:3] for row in rows], np.float64).reshape(-1, 2), 8),
-        month=np.zeros(len(rows), np.int8),
-        source=strings(source for _ in rows),
-        uncertainty_km=np.array([row[4] for row in rows], np.float32),
-        count_band=np.array([row[3] for row in rows], np.int8),
-    )
 
 
 def world_with(tmp_path, *rows, **arguments):
@@ -100,7 +88,7 @@ def test_the_reason_is_worked_out_by_hand(tmp_path):
         "strength": 2,
         "distance_band": "< 50 km",
         "records_band": "2-5",
-        "months": (0,) * 12,
+        "months": [0] * 12,
     }
 
 
