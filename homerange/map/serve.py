@@ -64,9 +64,9 @@ def serve(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     with contextlib.ExitStack() as stack:
         folder = Path(builds or stack.enter_context(tempfile.TemporaryDirectory()))
+        listening = stack.enter_context(_listen(host, port))
         page = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         write_site(opened, page, api="api", withhold=withhold)
-        listening = stack.enter_context(_listen(host, port))
         queue = Builds.open(
             folder, Builder.origin(opened), queue_max=queue_max, cache_bytes=cache_bytes
         )

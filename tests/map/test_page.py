@@ -106,7 +106,7 @@ def test_photos_that_know_their_place_are_read_in_the_browser(site, tmp_path):
         page.click("#tab-photos")
         page.set_input_files("#place-photos", [tmp_path / "here.jpg", tmp_path / "nowhere.jpg"])
         page.wait_for_selector("html[data-judged]")
-        assert page.inner_text(".place") == "within 100 km of -1.4000, 36.8000"
+        assert page.text_content(".place") == "within 100 km of -1.4000, 36.8000"
         assert "1 of 2 photos" in page.inner_text("#panel-photos")
 
 
