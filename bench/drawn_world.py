@@ -174,17 +174,15 @@ def _draw_routes(rng, evidence: Evidence) -> tuple[Routing, Edges]:
     routing, edges = [], []
     for first in range(0, CLASSES, AT_A_TIME):
         own_N = (evidence.class_index >= first) & (evidence.class_index < first + AT_A_TIME)
-        is_val_N = evidence.split[own_N] == "val"
-        keys = [evidence.class_index[own_N], evidence.cell[own_N], is_val_N]
-        key_N3 = np.stack(keys, axis=1, dtype=np.uint64, casting="unsafe")
-        key_G3, group_N = np.unique(key_N3, axis=0, return_inverse=True)
+        own_N &= evidence.split == "val"
+        class_G, group_N = np.unique(evidence.class_index[own_N], return_inverse=True)
         chosen = routes.draw(evidence.class_index[own_N])
-        routing.append(_counted(key_G3, group_N, chosen, EXPERTS))
+        routing.append(_counted(class_G, group_N, chosen, EXPERTS))
         pairs = {}
         for layer, following in itertools.pairwise(LAYERS):
             covering_T = np.arange(LAYERS[layer]) * LAYERS[following] // LAYERS[layer]
             pairs[layer] = chosen[layer] * EXPERTS + chosen[following][:, covering_T]
-        edges.append(_counted(key_G3, group_N, pairs, EXPERTS**2))
+        edges.append(_counted(class_G, group_N, pairs, EXPERTS**2))
     return _routing(rng, np.concatenate(routing)), _edges(np.concatenate(edges))
 
 
@@ -213,46 +211,48 @@ class _Routes:
         return chosen
 
 
-def _counted(key_G3, group_N, value_of: dict, values: int):
-    """Count the tokens of each group, layer and value: their keys, layer, value and number."""
+def _counted(class_G, group_N, value_of: dict, values: int):
+    """Count the tokens of each group, layer and value: their class, layer, value and number."""
     parts = []
     for layer, value_NT in value_of.items():
         flat = (group_N[:, None] * values + value_NT).ravel()
-        count_GV = np.bincount(flat, minlength=len(key_G3) * values).reshape(-1, values)
+        count_GV = np.bincount(flat, minlength=len(class_G) * values).reshape(-1, values)
         group, value = np.nonzero(count_GV)
         parts.append(np.stack([group, np.full(len(group), layer), value, count_GV[group, value]]))
     found = np.concatenate(parts, axis=1)
     group, *rest = found[:, found[0].argsort(kind="stable")].astype(np.uint64)
-    return np.column_stack([key_G3[group], *rest])
+    return np.column_stack([class_G[group], *rest])
 
 
-def _keys(rows_N6) -> dict:
-    class_N, cell_N, is_val_N, layer_N = rows_N6[:, :4].T
-    names = strings(["test", "val"])
+def _keys(rows_N4) -> dict:
     return {
-        "class_index": class_N.astype(np.int32),
-        "cell": cell_N.copy(),
-        "split": names[is_val_N.astype(int)],
-        "layer": layer_N.astype(np.int32),
+        "class_index": rows_N4[:, 0].astype(np.int32),
+        "split": strings(["val"] * len(rows_N4)),
+        "layer": rows_N4[:, 1].astype(np.int32),
     }
 
 
-def _routing(rng, rows_N6) -> Routing:
-    tokens_N = rows_N6[:, 5].astype(np.int64)
+def single(value_N):
+    """Round as a world does: to what a float32 holds."""
+    return value_N.astype(np.float32).astype(np.float64)
+
+
+def _routing(rng, rows_N4) -> Routing:
+    tokens_N = rows_N4[:, 3].astype(np.int64)
     return Routing(
-        **_keys(rows_N6),
-        expert=rows_N6[:, 4].astype(np.int32),
+        **_keys(rows_N4),
+        expert=rows_N4[:, 2].astype(np.int32),
         tokens=tokens_N,
-        loss_rise=rng.normal(0, 1e-3, len(tokens_N)) * tokens_N,
-        answer_norm=rng.lognormal(0, 0.3, len(tokens_N)) * tokens_N,
+        loss_rise=single(rng.normal(0, 1e-3, len(tokens_N)) * tokens_N),
+        answer_norm=single(rng.lognormal(0, 0.3, len(tokens_N)) * tokens_N),
     )
 
 
-def _edges(rows_N6) -> Edges:
-    earlier_N, later_N = np.divmod(rows_N6[:, 4].astype(np.int32), EXPERTS)
+def _edges(rows_N4) -> Edges:
+    earlier_N, later_N = np.divmod(rows_N4[:, 2].astype(np.int32), EXPERTS)
     return Edges(
-        **_keys(rows_N6),
+        **_keys(rows_N4),
         expert=earlier_N,
         next_expert=later_N,
-        tokens=rows_N6[:, 5].astype(np.int64),
+        tokens=rows_N4[:, 3].astype(np.int64),
     )

@@ -26,7 +26,7 @@ VARIANTS: dict[str, list[str]] = {
     "random routing": ["tokens_max=20000", "routing=random"],
     "dense, any subset": [*ANY_SUBSET],
     "experts, any subset": ["tokens_max=20000", *ANY_SUBSET, "place_expert_share_min=0.25"],
-    "dense, teacher": ["teacher=lite0", "teacher_weight=4.0", "views=2"],
+    "dense, teacher": ["teacher=lite0", "teacher_weight=4.0", "views=1", "teacher_px=160"],
 }
 """``bottleneck``: one MLP of an expert's width for all tokens, no router."""
 

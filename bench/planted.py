@@ -14,7 +14,8 @@ Mutual information: of the expert that a token goes to and the region where the 
 bits, over test photos in their true regions, the mean of the expert layers.
 
 Writes ``bench/results/planted.json``. Axes used in this file:
-    S  seeds     P  places     N  test photos of a planet     E  experts     R  regions
+    S  seeds     P  places     N  test photos of a planet
+    L  layers    E  experts    R  regions
 """
 
 import argparse
@@ -24,6 +25,7 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
+import torch
 from findings import Hits, compared, dropped_by, hits, kept_in
 from numpy.typing import NDArray
 from planted_train import GEOGRAPHIES, NETWORKS, Planet
@@ -31,21 +33,20 @@ from record import write_record
 
 from homerange.data.manifest import Manifest
 from homerange.data.synthetic import REGIONS
-from homerange.geo.cells import cell_centre
 from homerange.geo.place import Circle
-from homerange.geo.sphere import great_circle_km
 from homerange.model.checkpoint import load_checkpoint
 from homerange.profile.expert_sums import expert_layers
 from homerange.profile.publish import publish
+from homerange.profile.routing import traced
 from homerange.profile.simulate import prepare
 from homerange.specialize.choose import Choice, choose
 from homerange.specialize.cut import cut_world
 from homerange.specialize.species import species_at
+from homerange.train.dataset import PlainPhotos, loader
 from homerange.train.infer import infer
-from homerange.world.expert_tables import Routing
 from homerange.world.world import World, open_world
 
-RADIUS_KM = 150.0
+RADIUS_KM, EXPERTS = 150.0, 64
 PLACES = tuple(Circle(r.latitude_deg, r.longitude_deg, RADIUS_KM) for r in REGIONS)
 LEFT_OUT = {"half": 128, "three quarters": 192}
 METHODS = ("first-order", "frequency", "global", "random")
@@ -155,21 +156,29 @@ def at(here_PN: NDArray[np.bool_], right_PN: NDArray[np.float32]) -> NDArray[np.
 
 def region_bits(folder: Path, planet: Planet) -> float:
     """Return the mutual information of expert and true region, in bits, mean of the layers."""
-    world = world_of(folder, planet.manifest("planted"))
-    routing = Routing.read(world.path, "split = 'test'")
-    centre_P2 = np.array([[p.latitude_deg, p.longitude_deg] for p in PLACES])
-    to_region_NR = great_circle_km(cell_centre(routing.cell)[:, None], centre_P2[None])
-    region_N = to_region_NR.argmin(axis=1)
-    found = []
-    for layer in np.unique(routing.layer):
-        own = routing.layer == layer
-        count_ER = np.zeros((routing.expert.max() + 1, len(PLACES)))
-        np.add.at(count_ER, (routing.expert[own], region_N[own]), routing.tokens[own])
-        share_ER = count_ER / count_ER.sum()
-        apart_ER = share_ER.sum(1, keepdims=True) * share_ER.sum(0, keepdims=True)
-        used_ER = share_ER > 0
-        found.append((share_ER[used_ER] * np.log2(share_ER[used_ER] / apart_ER[used_ER])).sum())
-    return float(np.mean(found))
+    network, config = load_checkpoint(folder)
+    test = test_photos(planet, "planted")
+    region_N = np.array(test.strings("region_id"))
+    count_LER = np.stack(
+        [tokens_of(network, config, test.where(region_N == r.name)) for r in REGIONS], axis=-1
+    )
+    share_LER = count_LER / count_LER.sum((1, 2), keepdims=True)
+    apart_LER = share_LER.sum(2, keepdims=True) * share_LER.sum(1, keepdims=True)
+    used_LER = share_LER > 0
+    bits = share_LER[used_LER] * np.log2(share_LER[used_LER] / apart_LER[used_LER])
+    return float(bits.sum() / len(count_LER))
+
+
+def tokens_of(network, config, photos: Manifest) -> NDArray[np.int64]:
+    """Count the tokens that go to each expert, shape (L, E)."""
+    layers = expert_layers(network)
+    count_LE = np.zeros((len(layers), EXPERTS), np.int64)
+    with torch.no_grad(), traced(layers) as traces:
+        for batch in loader(PlainPhotos(photos, config.classes, config.preprocessing), 32, 1):
+            network(batch.pixels_B3HW.float() / 255)
+            for count_E, trace in zip(count_LE, traces.values(), strict=True):
+                count_E += np.bincount(trace.chosen_BPN.numpy().ravel(), minlength=EXPERTS)
+    return count_LE
 
 
 def comparisons() -> Iterator[tuple[str, str]]:
@@ -188,6 +197,7 @@ def comparisons() -> Iterator[tuple[str, str]]:
                 ("dense, any subset", "dense"),
                 ("experts", "dense"),
                 ("experts after location", "experts"),
+                ("experts after strong location", "experts"),
                 ("experts, any subset", "experts"),
             ):
                 yield f"{g} {lever}: {treatment}", f"{g} {control}: {treatment}"

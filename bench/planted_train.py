@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from findings_train import train_on
+from findings_train import folder_of, train_on
 
 from homerange.data.importers.table import import_table
 from homerange.data.manifest import Manifest, with_column
@@ -57,7 +57,11 @@ NETWORKS = {
     "experts": Network("plain"),
     "experts, any subset": Network("plain", tuple(SUBSET), knows_places=True),
     "experts after location": Network("location", knows_places=True),
+    "experts after strong location": Network("strong location", knows_places=True),
 }
+"""``strong location``: the location loss weighs 1, not 0.01 as in the paper, to see whether it can
+move anything at all."""
+LOCATION_WEIGHTS = {"location": 0.01, "strong location": 1.0}
 
 
 def main() -> None:
@@ -109,7 +113,7 @@ class Planet:
         if not network.knows_places:
             geography = "planted"
         start = self.second(network.start, geography)
-        folder = self.folder / geography / name.replace(", ", "-").replace(" ", "-")
+        folder = self.folder / geography / folder_of(name)
         config = ExpertConfig.read(
             "small-experts", [*self._of("last"), "tokens_max=20000", *network.settings]
         )
@@ -131,8 +135,9 @@ class Planet:
             folder, manifest = self.folder / "plain", self.manifest("planted")
             config = ExpertConfig.read("small-experts", self._of("then"))
             return once(folder, lambda: train_on(manifest, folder, config, base))
-        folder, manifest = self.folder / geography / "location", self.manifest(geography)
-        config = LocationConfig.read("small-location", [*self._of("then"), "batch_size=32"])
+        folder, manifest = self.folder / geography / folder_of(name), self.manifest(geography)
+        settings = ["batch_size=32", f"location_weight={LOCATION_WEIGHTS[name]}"]
+        config = LocationConfig.read("small-location", [*self._of("then"), *settings])
         return once(
             folder,
             lambda: train_location(

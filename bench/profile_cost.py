@@ -59,7 +59,7 @@ PER_PHOTO_AND_EXPERT = Routing.file, Edges.file
 FORMULAS = {
     "profile, evidence": f"bytes / photos x {PHOTOS_PER_CLASS} x {CLASSES}",
     "routing, edges": f"bytes / photos x {PHOTOS_PER_CLASS} x {CLASSES} x {EXPERTS} / experts; "
-    "too many where photos share class, cell and split, because they share rows",
+    "too many, because photos of a class share rows",
     "drops": f"bytes / classes x {CLASSES} x ({EXPERTS} + 1) / (experts + 1), as many photos of "
     "each class as here",
     "weights": f"bytes + 4 x ({CLASSES} - classes) x (features + 1), the same experts",

@@ -23,7 +23,7 @@ from homerange.model.backbone import transformer_layers
 from homerange.model.checkpoint import CheckpointConfig
 from homerange.model.experts import DropRule, ExpertMlp
 from homerange.model.network import SpeciesNetwork
-from homerange.profile.expert_sums import Sums, expert_layers, photo_keys
+from homerange.profile.expert_sums import ROUTING_KEYS, Sums, expert_layers, photo_keys
 from homerange.progress import progress
 from homerange.train.dataset import PlainPhotos, loader
 from homerange.world.expert_tables import Drops
@@ -31,7 +31,6 @@ from homerange.world.expert_tables import Drops
 __all__ = ["dropping", "exact_drops", "run_from"]
 
 BATCH = 64
-KEYS = ("class_index", "cell", "split", "layer", "expert")
 
 
 def exact_drops(
@@ -46,7 +45,7 @@ def exact_drops(
         photos_per_class: How many.
     """
     chosen = judged.where(_first_of_each(judged, photos_per_class))
-    keys, sums = photo_keys(chosen), Sums(KEYS)
+    sums = Sums(ROUTING_KEYS)
     photos = PlainPhotos(chosen, config.classes, config.preprocessing)
     layers = expert_layers(network)
     total = len(chosen) * (1 + sum(mlp.experts for mlp in layers.values()))
@@ -55,10 +54,7 @@ def exact_drops(
             known = batch.known
             if len(known) == 0:
                 continue
-            class_B, photo_B = known.class_B, known.photo_B.numpy()
-            own = {"class_index": class_B.numpy().astype(np.int32)} | {
-                name: values[photo_B] for name, values in keys.items()
-            }
+            class_B, own = known.class_B, photo_keys(known.class_B)
             x_B3HW = known.pixels_B3HW.float() / 255
             for layer, expert, logits_BC in _answers(network, layers, x_B3HW):
                 sums.add(own | {"layer": layer, "expert": expert}, (), _judge(logits_BC, class_B))

@@ -1,7 +1,7 @@
-"""The sums of a world with experts: one forward and one backward pass over the judged photos.
+"""The sums of a world with experts: one forward and one backward pass over validation photos.
 
-Tokens, edges and first-order scores are added up by class, cell and split, so that those of any
-place are sums over its species (law 5: equal to what one would compute from that place's photos).
+Tokens, edges and first-order scores of validation photos are added up by class, so that those of
+any place are sums over its species (law 5: equal to what one would compute from their photos).
 
 Axes used in this file:
     B  photos of a batch      E  experts
@@ -23,7 +23,6 @@ from homerange.model.backbone import transformer_layers
 from homerange.model.checkpoint import CheckpointConfig
 from homerange.model.experts import ExpertMlp
 from homerange.model.network import SpeciesNetwork
-from homerange.profile.records import published_cells
 from homerange.profile.routing import (
     LayerTrace,
     edges_between,
@@ -36,12 +35,12 @@ from homerange.progress import progress
 from homerange.train.dataset import PlainPhotos, loader
 from homerange.world.expert_tables import Edges, Routing
 
-__all__ = ["Sums", "expert_layers", "expert_sums", "photo_keys"]
+__all__ = ["ROUTING_KEYS", "Sums", "expert_layers", "expert_sums", "photo_keys"]
 
 BATCH = 32
 COMPACT_AFTER = 256
 """Batches whose rows are kept apart before they are added up."""
-ROUTING_KEYS = ("class_index", "cell", "split", "layer", "expert")
+ROUTING_KEYS = ("class_index", "split", "layer", "expert")
 EDGE_KEYS = (*ROUTING_KEYS, "next_expert")
 
 
@@ -63,11 +62,11 @@ def expert_sums(
     Args:
         network: In evaluation mode, with experts; its drop rule is that of the first-order score.
         config: For classes and preprocessing.
-        judged: Validation and test photos.
+        judged: Validation photos, and others that are left out.
     """
+    judged = judged.split("val")
     for parameter in network.parameters():
         parameter.requires_grad = False
-    keys = photo_keys(judged)
     routing, edges = Sums(ROUTING_KEYS), Sums(EDGE_KEYS)
     photos = PlainPhotos(judged, config.classes, config.preprocessing)
     layers = expert_layers(network)
@@ -77,11 +76,8 @@ def expert_sums(
             known = batch.known
             if len(known) == 0:
                 continue
-            class_B, photo_B = known.class_B, known.photo_B.numpy()
-            _hand_back(network, known.pixels_B3HW.float() / 255, class_B)
-            own = {"class_index": class_B.numpy().astype(np.int32)} | {
-                name: values[photo_B] for name, values in keys.items()
-            }
+            _hand_back(network, known.pixels_B3HW.float() / 255, known.class_B)
+            own = photo_keys(known.class_B)
             for number, trace in traces.items():
                 routing.add(own | {"layer": number}, ("expert",), _layer_values(trace))
             for (number, earlier), (_, later) in itertools.pairwise(sorted(traces.items())):
@@ -89,13 +85,21 @@ def expert_sums(
                 edges.add(
                     own | {"layer": number}, ("expert", "next_expert"), {"tokens": tokens_BEE}
                 )
-    return Routing.of(routing.columns()), Edges.of(edges.columns())
+    return Routing.of(_single_precision(routing.columns())), Edges.of(edges.columns())
 
 
-def photo_keys(judged: Manifest) -> dict[str, NDArray[np.generic]]:
-    """Return cell and split of each photo, the keys that sums are kept by beside the class."""
-    splits = np.array([name or "" for name in judged.strings("split")])
-    return {"cell": published_cells(judged), "split": splits}
+def photo_keys(class_B: Tensor) -> dict[str, NDArray[np.generic]]:
+    """Return class and split of validation photos, the keys that sums are kept by."""
+    class_index_B = class_B.numpy().astype(np.int32)
+    return {"class_index": class_index_B, "split": np.full(len(class_B), "val")}
+
+
+def _single_precision(columns: dict[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
+    """Round floats to what a float32 holds: they are no surer, and weigh half."""
+    return {
+        name: values.astype(np.float32) if values.dtype == np.float64 else values
+        for name, values in columns.items()
+    }
 
 
 def _hand_back(network: SpeciesNetwork, x_B3HW: Tensor, class_B: Tensor) -> None:

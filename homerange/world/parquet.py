@@ -92,6 +92,8 @@ class Table:
     """A Parquet file whose columns are the fields of the class, in their order."""
 
     file: ClassVar[str]
+    once: ClassVar[Mapping[str, str]] = {}
+    """Columns of earlier versions, with their SQL type: a file may have them, nobody reads them."""
 
     def __post_init__(self) -> None:
         lengths = {name: len(getattr(self, name)) for name in _columns(type(self))}
@@ -152,8 +154,9 @@ class Table:
             ExtraNotInstalled: If DuckDB is absent.
         """
         path = Path(folder) / cls.file
-        arrays = cls.query(folder, f"SELECT * FROM source WHERE {where}", parameters)
         columns = _columns(cls)
+        query = f"SELECT {', '.join(columns)} FROM source WHERE {where}"
+        arrays = cls.query(folder, query, parameters)
         return cls(**{n: _from_sql(path, n, arrays[n], column) for n, column in columns.items()})
 
     @classmethod
@@ -167,6 +170,7 @@ class Table:
             with connect() as connection:
                 source = connection.read_parquet(glob.escape(str(path)))
                 found = dict(zip(source.columns, map(str, source.types), strict=True))
+                found = {n: type_ for n, type_ in found.items() if cls.once.get(n) != type_}
                 _check_columns(path, found, _columns(cls))
                 source.create_view("source")
                 arrays: dict[str, NDArray[np.generic]] = connection.execute(

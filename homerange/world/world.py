@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 WORLD_FORMAT = "homerange-world"
-WORLD_VERSION = 3
+WORLD_VERSION = 4
 GRAPH_FILE = "graph.onnx"
 WEIGHTS_FILE = "weights.safetensors"
 WORLD_FILES = (

@@ -27,7 +27,6 @@ def world(tmp_path_factory):
     classes, layers, experts, tokens = (np.array(column) for column in zip(*rows, strict=True))
     keys = {
         "class_index": classes.astype(np.int32),
-        "cell": np.zeros(len(rows), np.uint64),
         "split": strings(["val"] * len(rows)),
         "layer": layers.astype(np.int32),
         "expert": experts.astype(np.int32),

@@ -31,7 +31,7 @@ def columns(rows, names):
     found = {
         name: np.array(part) for name, part in zip(names, zip(*rows, strict=True), strict=True)
     }
-    return found | {"cell": np.zeros(len(rows)), "split": np.array(["val"] * len(rows))}
+    return found | {"split": np.array(["val"] * len(rows))}
 
 
 @pytest.fixture(scope="module")

@@ -158,11 +158,11 @@ def world(tmp_path):
     ]  # fmt: skip
     columns = ["class_index", "split", "layer", "expert", "tokens", "loss_rise", "answer_norm"]
     values = {n: np.array([r[i] for r in rows]) for i, n in enumerate(columns)}
-    Routing.of(values | {"cell": np.zeros(len(rows))}).write(folder)
+    Routing.of(values).write(folder)
     edges = [(0, "val", 1, 0, 1, 10), (0, "val", 1, 2, 1, 2), (5, "val", 1, 1, 0, 7)]
     columns = ["class_index", "split", "layer", "expert", "next_expert", "tokens"]
     values = {n: np.array([r[i] for r in edges]) for i, n in enumerate(columns)}
-    Edges.of(values | {"cell": np.zeros(len(edges))}).write(folder)
+    Edges.of(values).write(folder)
     graph = open_world(folder).description.to_json()["graph"]
     experts = [dataclasses.asdict(layer(number)) for number in (1, 3)]
     reseal(folder, graph=graph | {"experts": experts})
@@ -243,7 +243,7 @@ def test_exact_importance_is_lost_answers_then_the_rise_of_the_loss(world):
             (3, 0, 5, 2.0), (3, 1, 5, 3.0), (3, 2, 5, 2.5)]  # fmt: skip
     Drops.of(
         {
-            "class_index": np.zeros(7), "cell": np.zeros(7), "split": np.array(["val"] * 7),
+            "class_index": np.zeros(7), "split": np.array(["val"] * 7),
             "layer": [r[0] for r in rows], "expert": [r[1] for r in rows],
             "photos": np.full(7, 6), "correct": [r[2] for r in rows],
             "loss_sum": [r[3] for r in rows],

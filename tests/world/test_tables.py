@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from homerange.errors import ExtraNotInstalled, WorldError
+from homerange.world.expert_tables import Routing
 from homerange.world.parquet import strings
 from homerange.world.tables import (
     COUNT_BAND_FROM,
@@ -86,6 +87,17 @@ def test_a_missing_common_name_is_none_and_accents_survive(tmp_path):
     assert taxa.common_name.tolist()[1] is None  # blank
     occurrence(species=strings(["Añas", "Übel"])).write(tmp_path)
     assert Occurrence.read(tmp_path).species.tolist() == ["Añas", "Übel"]
+
+
+def test_sums_of_experts_that_an_older_world_kept_by_cell_are_read(tmp_path):
+    columns = "0 AS class_index, 7::UBIGINT AS cell, 'val' AS split, 1 AS layer, 2 AS expert"
+    more = "3::BIGINT AS tokens, 0.5::DOUBLE AS loss_rise, 1.5::DOUBLE AS answer_norm"
+    file = tmp_path / "routing.parquet"
+    duckdb.sql(f"COPY (SELECT {columns}, {more}) TO '{file}' (FORMAT parquet)")
+    assert Routing.read(tmp_path).tokens.tolist() == [3]
+    duckdb.sql(f"COPY (SELECT {columns}, {more}, 1 AS mood) TO '{file}' (FORMAT parquet)")
+    with pytest.raises(WorldError, match="column mood is INTEGER; expected no such column"):
+        Routing.read(tmp_path)
 
 
 @settings(max_examples=25)

@@ -100,9 +100,9 @@ def test_a_world_of_version_2_is_read_as_one_that_reroutes(folder):
 
 
 def test_another_version_is_refused_with_the_one_that_made_it(folder):
-    edit(folder, lambda content: content.update(version=4, homerange="9.9"))
+    edit(folder, lambda content: content.update(version=5, homerange="9.9"))
     with pytest.raises(
-        WorldError, match=r"of version 4; homerange .* reads versions 1 to 3.*\(9\.9\)"
+        WorldError, match=r"of version 5; homerange .* reads versions 1 to 4.*\(9\.9\)"
     ):
         open_world(folder)
 
