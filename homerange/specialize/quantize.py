@@ -1,8 +1,8 @@
 """Store the weights of a cut model in fewer bits: 16, 8 or 4; nothing else of it changes.
 
 The graph turns them back into floats of 32 bits before they are used, and activations are not
-touched, so no photo is needed. What is no weight of a product stays as it is: biases, norms, and
-the gates of experts, whose choice could flip.
+touched, so no photo is needed. What is no weight of a product stays 32 bits: biases, norms that no
+convolution absorbs, and the gates of experts, whose choice could flip.
 
 16: half precision. 8: whole numbers times a scale for each row (symmetric, per channel). 4: whole
 numbers times a scale for each 32 values of a row, of some scales the one with the smallest squared
@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from homerange.errors import ConfigError, WorldError
+from homerange.specialize.absorb import absorb_norms
 from homerange.specialize.graph import attribute
 from homerange.world.description import Graph
 
@@ -44,7 +45,7 @@ _NO_WEIGHTS = ("gate.up", "gate.down", "b1_EH", "b2_ED", "mean_ED")
 
 _EXPERT_WEIGHTS = ("w1_EHD", "w2_EHD")
 _LARGEST_8, _LARGEST_4 = 127, 7
-_CLIPS = np.linspace(0.7, 1.0, 13)
+_CLIPS = np.linspace(0.7, 1.0, 13, dtype=np.float32)
 """Parts of the largest value that are tried as the end of the range at 4 bits."""
 
 
@@ -66,6 +67,7 @@ def quantize(model: onnx.ModelProto, names: Graph, bits: int) -> onnx.ModelProto
     stored.CopyFrom(model)
     if bits == 32:
         return stored
+    absorb_norms(stored.graph)
     writer = _Writer(bits, names.class_weight)
     spans = dict(_weights(stored.graph, names))
     for tensor in stored.graph.initializer:
@@ -165,9 +167,7 @@ class _Writer:
 
     def _float(self, tensor: TensorProto, output: str) -> str:
         self.tensors.append(tensor)
-        self.nodes.append(
-            helper.make_node("Cast", [tensor.name], [output], to=TensorProto.FLOAT)
-        )
+        self.nodes.append(helper.make_node("Cast", [tensor.name], [output], to=TensorProto.FLOAT))
         return output
 
     def _check(self, name: str, stored: NDArray[np.float16]) -> None:
@@ -178,11 +178,11 @@ class _Writer:
             )
 
 
-def _half_up(scale: NDArray[np.float32]) -> NDArray[np.float16]:
+def _half_up(scale: NDArray[np.floating]) -> NDArray[np.float16]:
     """Round to half precision, never down and never to 0."""
     with np.errstate(over="ignore"):
         half = scale.astype(np.float16)
-    low = half.astype(np.float32) < scale
+    low = half < scale
     half[low] = np.nextafter(half[low], np.float16(np.inf))
     return np.maximum(half, np.finfo(np.float16).smallest_subnormal)
 
@@ -190,14 +190,15 @@ def _half_up(scale: NDArray[np.float32]) -> NDArray[np.float16]:
 def _best_scale(blocks_RV: NDArray[np.float32]) -> NDArray[np.float16]:
     """Return the scale of each block with the smallest squared error, shape (R, 1).
 
-    Values beyond the range become its ends. Both signs of a scale are tried: -8 is a number of 4
-    bits and 8 is none.
+    Values beyond the range become its ends. A scale has the sign that takes the largest value to
+    -8: that is a number of 4 bits, and 8 is none.
     """
-    largest_R1 = np.abs(blocks_RV).max(axis=1, keepdims=True) / _LARGEST_4
-    best_R1 = _half_up(largest_R1)
+    end_R1 = np.take_along_axis(blocks_RV, np.abs(blocks_RV).argmax(axis=1)[:, None], axis=1)
+    sign_R1 = np.where(end_R1 > 0, -1, 1).astype(np.float16)
+    best_R1 = _half_up(np.abs(end_R1) / _LARGEST_4) * sign_R1
     least_R1 = np.full(best_R1.shape, np.inf, np.float32)
-    for clip in (*_CLIPS, *-_CLIPS):
-        scale_R1 = _half_up(largest_R1 * abs(clip)) * np.float16(np.sign(clip))
+    for clip in _CLIPS:
+        scale_R1 = _half_up(np.abs(end_R1) * clip / _LARGEST_4) * sign_R1
         step_R1 = scale_R1.astype(np.float32)
         error_RV = _whole_4(blocks_RV, step_R1) * step_R1 - blocks_RV
         error_R1 = np.square(error_RV).sum(axis=1, keepdims=True)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 import onnx
 from onnx import NodeProto, helper
 
-__all__ = ["slim"]
+__all__ = ["let_products_spread", "remove_unused", "slim"]
 
 _WITHOUT_SAYING: Mapping[str, Mapping[str, object]] = {
     "Conv": {"auto_pad": b"NOTSET", "group": 1},
@@ -39,8 +39,8 @@ def slim(model: onnx.ModelProto, keep: Collection[str]) -> onnx.ModelProto:
     smaller = onnx.ModelProto()
     smaller.CopyFrom(model)
     graph = smaller.graph
-    _let_products_spread(graph)
-    _remove_unused(graph)
+    let_products_spread(graph)
+    remove_unused(graph)
     _share_equal_constants(graph)
     for node in graph.node:
         _leave_out_defaults(node)
@@ -51,7 +51,7 @@ def slim(model: onnx.ModelProto, keep: Collection[str]) -> onnx.ModelProto:
     return smaller
 
 
-def _let_products_spread(graph: onnx.GraphProto) -> None:
+def let_products_spread(graph: onnx.GraphProto) -> None:
     """Take out each ``Expand`` before a ``Mul``, which spreads its factors by itself.
 
     The other factor must not be spread too: it has the shape of the result where it went through
@@ -74,7 +74,7 @@ def _let_products_spread(graph: onnx.GraphProto) -> None:
                 node.input[i] = spread.input[0]
 
 
-def _remove_unused(graph: onnx.GraphProto) -> None:
+def remove_unused(graph: onnx.GraphProto) -> None:
     """Remove nodes and tensors whose values nobody takes, as often as there are some."""
     needed = {output.name for output in graph.output}
     kept: list[NodeProto] = []

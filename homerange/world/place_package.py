@@ -32,14 +32,15 @@ __all__ = [
 ]
 
 PACKAGE_FORMAT = "homerange-place"
-PACKAGE_VERSION = 1
+PACKAGE_VERSION = 2
+READABLE_VERSIONS = (1, PACKAGE_VERSION)
 MEMBERS = ("MODEL_CARD.md", "labels.txt", "manifest.toml", "model.onnx", "place.json")
 
 MAX_PLACE_JSON_BYTES = 32 * 10**6
 """Bound before parsing; 5,089 species with their reasons need about 2 MB."""
 
 PLACE_KEYS = frozenset(
-    "format version name created homerange place species outcomes labels experts thresholds "
+    "format version name created homerange place species outcomes labels experts levers thresholds "
     "preprocessing graph parent figures files".split()
 )
 GRAPH_KEYS = frozenset(("input", "output"))
@@ -179,10 +180,11 @@ def _load_place(data: bytes, path: Path) -> dict[str, object]:
         raise PackageError(
             f'{path}: place.json does not say "format": "{PACKAGE_FORMAT}". {_REMAKE}'
         )
-    if place.get("version") != PACKAGE_VERSION:
+    if place.get("version") not in READABLE_VERSIONS:
         raise PackageError(
             f"{path}: is a place package of version {place.get('version')!r}; homerange "
-            f"{__version__} reads version {PACKAGE_VERSION}. {_use_its_maker(place)}"
+            f"{__version__} reads versions {' and '.join(map(str, READABLE_VERSIONS))}. "
+            f"{_use_its_maker(place)}"
         )
     return place
 
@@ -207,8 +209,9 @@ def _check_keys(place: Mapping[str, object], path: Path) -> None:
             f"{path}: place.json has the key {min(unknown)!r}, which homerange {__version__} does "
             f"not know and cannot obey. {_use_its_maker(place)}"
         )
-    if "experts" in place:
-        _object(place, "experts", path)
+    for key in ("experts", "levers"):
+        if key in place:
+            _object(place, key, path)
     if "thresholds" in place and _object(place, "thresholds", path):
         raise PackageError(
             f"{path}: place.json has thresholds, which homerange {__version__} does not apply; "
