@@ -22,10 +22,12 @@ from homerange.place_options import takes_area, takes_place
 from homerange.report_verbs import report
 from homerange.reports import report_unreadable
 from homerange.run_verbs import bench, predict, watch
+from homerange.size_options import takes_size
 from homerange.train_verbs import train
 
 if TYPE_CHECKING:
     from homerange.geo.place import Place
+    from homerange.specialize.smaller import Smaller
     from homerange.world.description import DropRule
 
 __all__ = ["main"]
@@ -229,11 +231,13 @@ def species(
 @click.option(
     "--experts", metavar="METHOD:AMOUNT", help="Drop experts: first-order:40, threshold:95 ..."
 )
+@takes_size
 @takes_place
 def get(
     world: Path,
     output: Path,
     experts: str | None,
+    smaller: "Smaller | None",
     place: "Place",
     include: Sequence[str],
     exclude: Sequence[str],
@@ -244,15 +248,29 @@ def get(
     homerange get --world world --at -2.33,34.83 -o serengeti.homerange
     homerange get --world world --country KEN --species my-species.txt -o kenya.homerange
     homerange get --world world --at -2.33,34.83 -o small.homerange --experts first-order:40
+    homerange get --world world --at -2.33,34.83 -o small.homerange --bits 8
+    homerange get --world world --at -2.33,34.83 -o small.homerange --max-kb 900 --photos known.csv
 
     METHOD is threshold (AMOUNT: a percentile of the routing graph's edges), exact, first-order,
     reap, frequency, global or random (AMOUNT: experts to drop, or bytes to save, such as 20kB).
+
+    With a limit (--max-kb, --max-ms, --min-accuracy) or --budget knee, bits and side of the photos
+    are chosen, unless you set them. What they cost is measured on --photos, else estimated; the
+    card shows each of them alone.
     """
     from homerange.show import print_package
     from homerange.specialize.specialize import specialize
 
     print_package(
-        specialize(world, place, output, include=include, exclude=exclude, experts=experts)
+        specialize(
+            world,
+            place,
+            output,
+            include=include,
+            exclude=exclude,
+            experts=experts,
+            smaller=smaller,
+        )
     )
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from homerange.run.summary import PredictSummary
     from homerange.specialize.adapt.adapt import Adapted
     from homerange.specialize.figures import Score
+    from homerange.specialize.lever_search import LeverFigures
     from homerange.specialize.specialize import Specialized
     from homerange.specialize.species import SpeciesTable
 
@@ -144,9 +145,12 @@ def print_package(made: "Specialized") -> None:
         "at this place",
     ):
         table.add_column(heading, justify="right")
-    for row in made.figures.rows:
+    names = [row.name for row in made.figures.rows]
+    if made.levers:
+        names[-1] = "class rows cut, no other lever"
+    for name, row in zip(names, made.figures.rows, strict=True):
         table.add_row(
-            row.name,
+            name,
             f"{row.size.bytes / 1e6:.2f}",
             f"{row.size.parameters:,}",
             f"{row.size.macs / 1e6:.1f} M",
@@ -166,8 +170,24 @@ def print_package(made: "Specialized") -> None:
             "-",
         )
     _print(table)
+    if made.levers:
+        _print_levers(made.levers)
     warn(made.table.warnings)
     click.echo(f"{len(made.table.labels):,} labels, {made.seconds:.2f} s: {made.path}")
+
+
+def _print_levers(levers: "LeverFigures") -> None:
+    """Print each lever beside the control, and how the package was chosen."""
+    from homerange.specialize.lever_card import lever_rows, lever_words
+
+    headings, *rows = lever_rows(levers)
+    table = Table(title="levers", title_justify="left")
+    for heading in headings:
+        table.add_column(heading)
+    for row in rows:
+        table.add_row(*row)
+    _print(table)
+    click.echo(lever_words(levers))
 
 
 def print_summary(summary: "PredictSummary", output: Path) -> None:

@@ -43,6 +43,7 @@ ON_TOP = {
     "reports",
     "run_verbs",
     "show",
+    "size_options",
     "train_verbs",
 }
 

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 
 from homerange.specialize.expert_figures import ExpertFigures
 from homerange.specialize.figures import Figures, Row, Score, Size
+from homerange.specialize.lever_card import lever_rows, lever_words
+from homerange.specialize.lever_search import LeverFigures
 from homerange.specialize.names import some
 from homerange.specialize.species import ExpectedSpecies, SpeciesTable
 from homerange.world.description import ADOPTED, OCCURRENCES, DropRule
@@ -23,6 +25,7 @@ def model_card(
     table: SpeciesTable,
     figures: Figures,
     experts: ExpertFigures | None = None,
+    levers: LeverFigures | None = None,
 ) -> str:
     """Write the card of a package, in Markdown.
 
@@ -32,17 +35,18 @@ def model_card(
         table: Its species.
         figures: What was measured.
         experts: What dropping experts saved, where some were.
+        levers: What fewer bits and smaller photos saved, where they were tried.
     """
     parts = [
         f"# {_plain(name)}",
         "**Not for legal, safety or anti-poaching decisions alone.** The model suggests a name for "
         "each photo; somebody who knows the animals must check what matters.",
-        _what(world, table),
+        _what(world, table, levers),
         "## How good is it",
-        _rows(figures, experts),
+        _rows(figures, experts, levers),
         _explanation(world, table, figures) + _about_experts(experts),
         "## What made it smaller",
-        _levers(world, table, figures, experts),
+        _levers(world, table, figures, experts, levers),
         "## Species",
         _species(table, figures),
         "## Where the photos came from",
@@ -55,10 +59,10 @@ def model_card(
     return "\n\n".join(parts) + "\n"
 
 
-def _what(world: World, table: SpeciesTable) -> str:
+def _what(world: World, table: SpeciesTable, levers: LeverFigures | None) -> str:
     description = world.description
     outcomes = f", and the outcomes {', '.join(table.outcomes)}" if table.outcomes else ""
-    side = description.preprocessing.input_px
+    side = levers.chosen.levers.input_px if levers else description.preprocessing.input_px
     return (
         f"A model of {len(table.species)} species{outcomes}, made for a place: "
         f"{_plain(table.place.describe())}. It was cut from the world model "
@@ -68,7 +72,7 @@ def _what(world: World, table: SpeciesTable) -> str:
     )
 
 
-def _rows(figures: Figures, experts: ExpertFigures | None) -> str:
+def _rows(figures: Figures, experts: ExpertFigures | None, levers: LeverFigures | None) -> str:
     head = (
         "model | MB | parameters | multiply-adds a photo | accuracy on this place's species | "
         "macro-F1 | accuracy on photos of this place"
@@ -85,6 +89,13 @@ def _rows(figures: Figures, experts: ExpertFigures | None) -> str:
                 ("this package: class rows cut, experts dropped", experts.head_and_experts),
             )
         ]
+    if levers:
+        rows[2][0] = "class rows cut, no other lever"
+        if experts:
+            rows[-1][0] = "class rows cut, experts dropped"
+        chosen = levers.chosen
+        name = f"this package: {chosen.levers.describe()}"
+        rows.append([name, *_size(chosen.size), "see below", "-", "-"])
     return "\n".join([*lines, *map(_line, rows)])
 
 
@@ -169,7 +180,11 @@ def _adopted(world: World) -> bool:
 
 
 def _levers(
-    world: World, table: SpeciesTable, figures: Figures, experts: ExpertFigures | None
+    world: World,
+    table: SpeciesTable,
+    figures: Figures,
+    experts: ExpertFigures | None,
+    levers: LeverFigures | None,
 ) -> str:
     world_size, size = figures.rows[0].size, figures.rows[2].size
     unused = "not used in this package"
@@ -178,15 +193,18 @@ def _levers(
         what = f"{experts.dropped:,} of {experts.dropped + _kept(experts):,} experts"
         dropped = ["experts dropped", what, *_saved(world_size, experts.experts_only)]
     classes = f"{len(world.labels):,} to {len(table.labels):,} classes"
-    return "\n".join(
-        [
-            _line(["lever", "what", "bytes", "parameters", "multiply-adds"]),
-            _line(["---", "---", "---:", "---:", "---:"]),
-            _line(["class rows cut", classes, *_saved(world_size, size)]),
-            _line(dropped),
-            *(_line([lever, unused, "", "", ""]) for lever in ("int8 weights", "smaller photos")),
-        ]
-    )
+    lines = [
+        _line(["lever", "what", "bytes", "parameters", "multiply-adds"]),
+        _line(["---", "---", "---:", "---:", "---:"]),
+        _line(["class rows cut", classes, *_saved(world_size, size)]),
+        _line(dropped),
+    ]
+    if levers is None:
+        more = ("fewer bits", "smaller photos")
+        return "\n".join([*lines, *(_line([lever, unused, "", "", ""]) for lever in more)])
+    headings, *rows = lever_rows(levers)
+    table_lines = [_line(headings), _line(["---", *["---:"] * 5, "---"]), *map(_line, rows)]
+    return "\n".join([*lines, "", *table_lines, "", lever_words(levers)])
 
 
 def _kept(experts: ExpertFigures) -> int:

@@ -21,7 +21,7 @@ from homerange.world.description import Graph
 from homerange.world.weights import StoredTensor
 from homerange.world.world import World
 
-__all__ = ["ClassRows", "find_class_rows", "load_graph", "point_at", "replace_nodes"]
+__all__ = ["ClassRows", "attribute", "find_class_rows", "load_graph", "point_at", "replace_nodes"]
 
 
 @dataclass(frozen=True)
@@ -122,14 +122,14 @@ def _product(graph: onnx.GraphProto, weight: str) -> tuple[onnx.NodeProto, int]:
         )
     if node.op_type == "Gemm":
         _check_plain(node)
-        axis = 1 - axis if _attribute(node, "transB", 0) else axis
+        axis = 1 - axis if attribute(node, "transB", 0) else axis
     return node, axis
 
 
 def _check_plain(node: onnx.NodeProto) -> None:
     """Refuse other factors: features times class rows plus bias must be the logits."""
     for name, plain in {"alpha": 1.0, "beta": 1.0, "transA": 0.0}.items():
-        found = _attribute(node, name, plain)
+        found = attribute(node, name, plain)
         if found != plain:
             raise WorldError(
                 f"the Gemm of the class rows has {name} = {found:g}; expected {plain:g}, so that "
@@ -137,7 +137,8 @@ def _check_plain(node: onnx.NodeProto) -> None:
             )
 
 
-def _attribute(node: onnx.NodeProto, name: str, default: float) -> float:
+def attribute(node: onnx.NodeProto, name: str, default: float) -> float:
+    """Return a number that a node has as an attribute, or what holds without it."""
     found = [helper.get_attribute_value(part) for part in node.attribute if part.name == name]
     return float(found[0]) if found else default
 

@@ -1,18 +1,22 @@
 """Name a place, get the model: from a world and a place to one file ``NAME.homerange``.
 
-Nothing is trained and no photo is read. The species of the place decide which class rows are kept;
-the world's evidence says how good that model is; the package holds both.
+Nothing is trained. The species of the place decide which class rows are kept; the world's evidence
+says how good that model is; the package holds both. Photos are read only where the user gives some
+to measure smaller models on.
 """
 
 import os
 import time
 import zipfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import onnx
+
 from homerange import __version__
+from homerange.data.images import Preprocessing
 from homerange.errors import ConfigError, PackageError
 from homerange.geo.place import Place
 from homerange.output import obstacle, writing
@@ -21,6 +25,9 @@ from homerange.specialize.choose import Choice, choose, use_of
 from homerange.specialize.cut import cut_world
 from homerange.specialize.expert_figures import ExpertFigures, expert_figures
 from homerange.specialize.figures import Figures, measure
+from homerange.specialize.lever_search import LeverFigures, search_levers
+from homerange.specialize.levers import Models, finished
+from homerange.specialize.smaller import Smaller
 from homerange.specialize.sparrow import sparrow_manifest
 from homerange.specialize.species import SpeciesTable, species_at
 from homerange.world.place_package import PACKAGE_VERSION, write_package
@@ -41,6 +48,8 @@ class Specialized:
     figures: Figures
     experts: ExpertFigures | None
     """What dropping experts saved; none where all were kept."""
+    levers: LeverFigures | None
+    """What fewer bits and smaller photos save; none where nobody asked."""
     card: str
     """The model card, in Markdown."""
     seconds: float
@@ -57,6 +66,7 @@ def specialize(
     exclude: Iterable[str] = (),
     experts: str | None = None,
     on_progress: Callable[[float], None] = lambda share: None,
+    smaller: Smaller | None = None,
 ) -> Specialized:
     """Make the model of a place.
 
@@ -76,9 +86,13 @@ def specialize(
         experts: In a world with experts, which to drop, as ``METHOD:AMOUNT``, for example
             ``first-order:40``; see :mod:`homerange.specialize.choose`. All are kept otherwise.
         on_progress: Is told now and then which share of the work is done, from 0 to 1.
+        smaller: Bits of weights, side of photos, and limits to choose them by; without it 32 bits
+            and the world's side.
 
     Raises:
-        ConfigError: If ``experts`` is no such text, or ``SOURCE_DATE_EPOCH`` no time.
+        ConfigError: If ``experts`` is no such text, ``SOURCE_DATE_EPOCH`` no time, or no model
+            keeps the limits of ``smaller``.
+        ManifestError: If the photos of ``smaller`` cannot be used.
         PackageError: If ``output`` cannot be written, or is there and is no package.
         WorldError: If the world is missing, damaged or cannot be cut.
         PlaceError: If the world has no records there.
@@ -93,26 +107,41 @@ def specialize(
     opened = world if isinstance(world, World) else open_world(world)
     table = species_at(opened, place, include=include, exclude=exclude)
     on_progress(0.2)
-    model = cut_world(opened, table.class_index_K)
+    whole = cut_world(opened, table.class_index_K)
+    model = finished(onnx.load_from_string(whole), opened.graph)
     on_progress(0.4)
     figures = measure(opened, table, model)
     on_progress(0.7)
-    dropped = None
+    cuts, dropped = {"": whole}, None
     if choice and experts:
         use = use_of(opened, table.class_index_K)
         kept = choose(opened, table.class_index_K, choice, use=use)
-        model = cut_world(opened, table.class_index_K, kept)
+        cuts[experts] = cut_world(opened, table.class_index_K, kept)
+        model = finished(onnx.load_from_string(cuts[experts]), opened.graph)
         dropped = expert_figures(opened, table, experts, kept, use, model)
     on_progress(0.9)
-    card = model_card(name, opened, table, figures, dropped)
+    preprocessing, levers = opened.preprocessing, None
+    if smaller:
+        models = Models(cuts, opened.graph)
+        levers = search_levers(
+            models,
+            smaller,
+            experts=experts or "",
+            labels=table.labels,
+            preprocessing=preprocessing,
+            on_evidence=figures.rows[2].on_species,
+        )
+        model = models.model(levers.chosen.levers)
+        preprocessing = replace(preprocessing, input_px=levers.chosen.levers.input_px)
+    card = model_card(name, opened, table, figures, dropped, levers)
     members = {
         "model.onnx": model,
         "MODEL_CARD.md": card.encode(),
         "labels.txt": "".join(f"{label}\n" for label in table.labels).encode(),
-        "manifest.toml": sparrow_manifest(name, opened.preprocessing).encode(),
+        "manifest.toml": sparrow_manifest(name, preprocessing).encode(),
     }
     with writing(path, PackageError):
-        place_json = _place_json(name, opened, table, figures, dropped)
+        place_json = _place_json(name, opened, table, figures, dropped, levers, preprocessing)
         sha256 = write_package(path, place=place_json, members=members)
     return Specialized(
         path=path,
@@ -121,6 +150,7 @@ def specialize(
         table=table,
         figures=figures,
         experts=dropped,
+        levers=levers,
         card=card,
         seconds=time.perf_counter() - start,
     )
@@ -164,6 +194,8 @@ def _place_json(
     table: SpeciesTable,
     figures: Figures,
     experts: ExpertFigures | None,
+    levers: LeverFigures | None,
+    preprocessing: Preprocessing,
 ) -> dict[str, object]:
     """Gather the content of ``place.json``; the hashes of the members are added on writing."""
     return {
@@ -177,8 +209,9 @@ def _place_json(
         "outcomes": list(table.outcomes),
         "labels": list(table.labels),
         "experts": experts.to_json() if experts else {},
+        "levers": levers.to_json() if levers else {},
         "thresholds": {},
-        "preprocessing": world.preprocessing.to_json(),
+        "preprocessing": preprocessing.to_json(),
         "graph": {"input": world.graph.input, "output": world.graph.output},
         "parent": {"name": world.description.name, "sha256": world.sha256},
         "figures": figures.to_json(),

@@ -43,7 +43,7 @@ PLACE_KEYS = frozenset(
     "format version name created homerange place species outcomes labels experts thresholds "
     "preprocessing graph parent figures files".split()
 )
-NEW_KEYS = {"adapted": 2}
+NEW_KEYS = {"adapted": 2, "levers": 2}
 """Keys that not every package has, and the version since which there are such."""
 
 GRAPH_KEYS = frozenset(("input", "output"))
@@ -215,8 +215,9 @@ def _check_keys(place: Mapping[str, object], path: Path) -> None:
             f"{path}: place.json has the key {min(unknown)!r}, which homerange {__version__} does "
             f"not know and cannot obey. {_use_its_maker(place)}"
         )
-    if "experts" in place:
-        _object(place, "experts", path)
+    for key in ("experts", "levers"):
+        if key in place:
+            _object(place, key, path)
     if "thresholds" in place and _object(place, "thresholds", path):
         raise PackageError(
             f"{path}: place.json has thresholds, which homerange {__version__} does not apply; "
