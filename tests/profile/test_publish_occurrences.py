@@ -44,7 +44,9 @@ def test_a_species_that_only_gbif_knows_there_is_on_the_list_with_its_reason(wor
     assert listed.exit_code == 0
     assert "recorded within 50 km (6-20 records, none a photo of this world)" in listed.stdout
     assert "Procyon lotor" in listed.stdout
-    assert "recorded here but not in this world: Gulo gulo" in listed.stdout
+    assert "recorded here but not in this world, 1 species with their records: Gulo gulo" in (
+        listed.stdout
+    )
     # 60 km is more than the radius of the place, so the zebra has no vote.
     assert "Equus quagga" not in listed.stdout
     without = run("species", "--world", plain.world, *AT_CHICAGO)

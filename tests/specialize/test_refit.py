@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from homerange.specialize.adapt import refit as module
 from homerange.specialize.adapt.refit import Rows, newest_third, refit, teach
 
 D, C, N = 7, 4, 200
@@ -78,7 +79,7 @@ def test_a_new_row_is_the_mean_of_the_others_and_learns_its_class():
     assert (found.answer(feature_ND[new_N]) == C - 1).mean() > 0.8
 
 
-def test_the_newest_photos_judge_and_do_not_teach():
+def test_the_newest_photos_judge_and_do_not_teach(monkeypatch):
     rows, feature_ND, class_N = draw()
     newest_N = newest_third(N)
     taught = teach(rows, feature_ND, class_N, newest_N)
@@ -86,6 +87,15 @@ def test_the_newest_photos_judge_and_do_not_teach():
     again = teach(rows, changed_ND, class_N, newest_N)
     np.testing.assert_array_equal(again.rows.weight_CD, taught.rows.weight_CD)
     assert again.spread == taught.spread
+    # Nor do they help to choose how far rows may move: no fit ever sees one.
+    seen = []
+    monkeypatch.setattr(
+        module, "refit", lambda *given, **how: seen.append(given[1]) or refit(*given, **how)
+    )
+    teach(rows, feature_ND, class_N, newest_N)
+    newest = {row.tobytes() for row in feature_ND[newest_N]}
+    assert len(seen) == len(module.SPREADS) + 1
+    assert newest.isdisjoint(row.tobytes() for some_ND in seen for row in some_ND)
     np.testing.assert_array_equal(taught.answer_before_M, rows.answer(feature_ND[newest_N]))
     np.testing.assert_array_equal(taught.answer_after_M, taught.rows.answer(feature_ND[newest_N]))
 
