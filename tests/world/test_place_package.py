@@ -19,7 +19,7 @@ LABELS = ["Vulpes vulpes", "Panthera leo", "blank"]
 def a_place(**changes):
     return {
         "format": "homerange-place",
-        "version": 1,
+        "version": 2,
         "name": "serengeti",
         "created": "2026-01-02T03:04:05+00:00",
         "homerange": "0.1.0",
@@ -174,9 +174,9 @@ def test_every_member_is_verified(package, name):
 
 
 def test_another_version_says_what_to_do(package):
-    message = refusal(with_place(package, version=2, homerange="0.9.0"))
-    assert "place package of version 2; homerange" in message
-    assert "reads version 1" in message
+    message = refusal(with_place(package, version=3, homerange="0.9.0"))
+    assert "place package of version 3; homerange" in message
+    assert "reads versions 1 and 2" in message
     assert "(0.9.0), or make it again with: homerange get" in message
 
 
@@ -205,6 +205,16 @@ def test_thresholds_are_refused_as_long_as_nobody_applies_them(package):
 def test_experts_may_say_anything_about_the_model(package):
     experts = {"layers": [{"kept": [0, 3]}]}
     assert read_package(with_place(package, experts=experts)).place["experts"] == experts
+
+
+def test_a_package_of_the_last_version_is_still_read(package):
+    assert read_package(with_place(package, version=1)).place["version"] == 1
+
+
+def test_levers_are_an_object(package):
+    levers = {"chosen_by": "as asked for"}
+    assert read_package(with_place(package, levers=levers)).place["levers"] == levers
+    assert "place.json lacks the object 'levers'" in refusal(with_place(package, levers=[8]))
 
 
 def test_what_this_version_cannot_obey_is_never_written(tmp_path):
