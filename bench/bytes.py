@@ -9,7 +9,8 @@ all of their classes; all test photos, the same for each lever; the control is t
 32 bits at its own side. The interval is that of the mean over photos of what a photo gains or
 loses, averaged over the seeds.
 
-Times: one photo, one thread, the models taking turns; only ratios inside a round are claims.
+Times: processor time of one photo, one thread, the models taking turns; only ratios inside a round
+are claims.
 ``DequantizeLinear`` is the usual form of 8 bits; ``QDQ`` has activations of 8 bits too, by the
 world's own ranges, made by ONNX Runtime's quantizer; both exist only here.
 
@@ -59,7 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--world", type=Path, action="append", required=True, help="one a seed")
-    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=100)
     arguments = parser.parse_args()
     load = round(os.getloadavg()[0], 1)
     results = {
@@ -276,9 +277,9 @@ def times(folder: Path, rounds: int) -> dict:
     for _ in range(rounds):
         for name, (runtime, px) in loaded.items():
             image = np.full((1, px, px, 3), 127, np.uint8)
-            start = time.perf_counter()
+            start = time.process_time()
             runtime.run(None, {"image": image})
-            taken[name].append(time.perf_counter() - start)
+            taken[name].append(time.process_time() - start)
     base = np.array(taken["32 bits"])
     return {
         name: {

@@ -198,6 +198,23 @@ def report_tables(manifest: Path, output: Path, checkpoints: Sequence[str], plac
     _tell(write_tables(manifest, output, checkpoints=named, places=places))
 
 
+@report.command("levers")
+@click.argument("package", type=FILE)
+@FIGURES
+def report_levers(package: Path, output: Path) -> None:
+    """Draw what the levers of a package save and cost: bits of weights, side of photos.
+
+    \b
+    homerange report levers serengeti.homerange -o figures
+
+    The figure is levers.png, its numbers are in levers.csv. The package was made with a lever or a
+    limit, for example with homerange get --budget knee.
+    """
+    from homerange.report.lever_curve import draw_levers
+
+    _tell(draw_levers(package, output))
+
+
 def _tell(made: "Written") -> None:
     """Name the files that were made, and say what a reader should know."""
     for path in made.paths:

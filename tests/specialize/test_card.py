@@ -70,7 +70,7 @@ def test_each_lever_stands_apart(card):
         "-54",  # 6 classes of 8 features and a bias
         "-0.000 M",
     ]
-    for lever in ("experts dropped", "int8 weights", "smaller photos"):
+    for lever in ("experts dropped", "fewer bits", "smaller photos"):
         assert cells(card, lever) == [lever, "not used in this package", "", "", ""]
 
 

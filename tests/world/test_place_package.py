@@ -211,6 +211,16 @@ def test_experts_may_say_anything_about_the_model(package):
     assert read_package(with_place(package, experts=experts)).place["experts"] == experts
 
 
+def test_a_package_of_the_last_version_is_still_read(package):
+    assert read_package(with_place(package, version=1)).place["version"] == 1
+
+
+def test_levers_are_an_object(package):
+    levers = {"chosen_by": "as asked for"}
+    assert read_package(with_place(package, levers=levers)).place["levers"] == levers
+    assert "place.json lacks the object 'levers'" in refusal(with_place(package, levers=[8]))
+
+
 def test_what_this_version_cannot_obey_is_never_written(tmp_path):
     path = tmp_path / "a.homerange"
     for changes in ({"crop": 1}, {"thresholds": {"blank": 0.5}}):
