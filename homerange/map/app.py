@@ -9,7 +9,9 @@ from fastapi import Depends, FastAPI
 from fastapi.security import HTTPBearer
 from fastapi.telemetry import TelemetryConfig
 from starlette.responses import HTMLResponse
+from starlette.routing import Match, Mount
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from homerange import __version__
 from homerange.map.builder import Builder
@@ -57,11 +59,21 @@ def create_app(
         ROUTES, dependencies=[Depends(HTTPBearer(auto_error=False))] if token else []
     )
     if page:
-        app.mount("/", StaticFiles(directory=page, html=True))
+        app.router.routes.append(_Page("/", StaticFiles(directory=page, html=True)))
     else:
         app.add_api_route("/", _index, include_in_schema=False, response_class=HTMLResponse)
     app.add_middleware(Guard, token=token, base_path=base_path, secure=base.scheme == "https")
     return app
+
+
+class _Page(Mount):
+    """The files of the page, everywhere but under ``/api``, whose errors are the server's own."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Leave to the routes what is theirs: a method that one lacks is theirs too."""
+        if scope["type"] == "http" and scope["path"].startswith("/api/"):
+            return Match.NONE, {}
+        return super().matches(scope)
 
 
 def _index() -> str:
