@@ -174,10 +174,17 @@ def test_every_member_is_verified(package, name):
 
 
 def test_another_version_says_what_to_do(package):
-    message = refusal(with_place(package, version=2, homerange="0.9.0"))
-    assert "place package of version 2; homerange" in message
-    assert "reads version 1" in message
+    message = refusal(with_place(package, version=3, homerange="0.9.0"))
+    assert "place package of version 3; homerange" in message
+    assert "reads versions 1 to 2" in message
     assert "(0.9.0), or make it again with: homerange get" in message
+
+
+def test_a_package_of_version_1_is_read_and_cannot_have_learnt_corrections(package):
+    assert read_package(with_place(package, version=1)).place["version"] == 1
+    assert read_package(with_place(package, version=2, adapted={})).place["adapted"] == {}
+    message = refusal(with_place(package, version=1, adapted={}))
+    assert "place.json has the key 'adapted', which homerange" in message
 
 
 @pytest.mark.parametrize(
