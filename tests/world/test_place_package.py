@@ -184,6 +184,13 @@ def test_another_version_says_what_to_do(package):
     assert "(0.9.0), or make it again with: homerange get" in message
 
 
+def test_a_package_of_version_1_is_read_and_cannot_have_learnt_corrections(package):
+    assert read_package(with_place(package, version=1)).place["version"] == 1
+    assert read_package(with_place(package, version=2, adapted={})).place["adapted"] == {}
+    message = refusal(with_place(package, version=1, adapted={}))
+    assert "place.json has the key 'adapted', which homerange" in message
+
+
 @pytest.mark.parametrize(
     ("changes", "key"),
     [
