@@ -28,7 +28,16 @@ MAY_IMPORT = {
     "baselines": {"geo", "data", "model", "train"},
     "report": {"geo", "data", "world", "specialize", "model", "train", "profile"},
 }
-ON_TOP = {"cli", "import_verbs", "place_options", "report_verbs", "reports", "show", "train_verbs"}
+ON_TOP = {
+    "cli",
+    "import_verbs",
+    "place_options",
+    "report_verbs",
+    "reports",
+    "show",
+    "size_options",
+    "train_verbs",
+}
 
 BASE = {"numpy", "onnxruntime", "PIL", "simplejpeg", "click", "rich"}
 TORCH = {"model", "train", "profile", "baselines"}
