@@ -24,7 +24,7 @@ quickstart: .venv/installed
 	@bash runs/quickstart.sh
 
 test: .venv/installed
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 lint: .venv/installed
 	$(BIN)/ruff check .
