@@ -8,10 +8,11 @@ coordinate gets into the journal, the results or a message.
 from collections.abc import Iterable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from homerange.errors import PlaceError
 from homerange.geo.cells import cell_centre
-from homerange.geo.place import Cell, Circle, place_from_json
+from homerange.geo.place import Area, Cell, Circle, areas_of, place_from_json
 from homerange.geo.sphere import great_circle_km
 from homerange.world.place_package import PlacePackage
 
@@ -34,26 +35,24 @@ class Whereabouts:
 
     def __init__(self, package: PlacePackage) -> None:
         """Read the place; one without coordinates, such as a list of species, knows no distance."""
-        self._centre_2 = None
         place = package.place.get("place")
         try:
             found = place_from_json(place) if isinstance(place, dict) else None
         except PlaceError:  # the package says more than this version knows: no reason to stop
-            return
-        if isinstance(found, Circle):
-            self._centre_2 = np.array([found.latitude_deg, found.longitude_deg])
-        elif isinstance(found, Cell):
-            self._centre_2 = cell_centre(found.id_1)[0]
-        if isinstance(found, Circle | Cell):
-            self._radius_km = found.radius_km
+            found = None
+        self._areas = () if found is None else areas_of(found)
 
     @property
     def middle(self) -> tuple[float, float, float] | None:
-        """Latitude and longitude of the middle in degrees, radius in km; None for a list."""
-        if self._centre_2 is None:
+        """Latitude and longitude of the middle in degrees, and the radius in km that holds it all.
+
+        None for a list of species, and for several places: they have no middle to speak of.
+        """
+        if len(self._areas) != 1:
             return None
-        latitude_deg, longitude_deg = self._centre_2.tolist()
-        return latitude_deg, longitude_deg, self._radius_km
+        centre_2, radius_km = _around(self._areas[0])
+        latitude_deg, longitude_deg = centre_2.tolist()
+        return latitude_deg, longitude_deg, radius_km
 
     def outside(self, latitude_deg: float | None, longitude_deg: float | None) -> int | None:
         """Return the band of `BANDS` in which a photo lies; None where nobody can say.
@@ -62,11 +61,27 @@ class Whereabouts:
             latitude_deg: As the photo says; None where it does not.
             longitude_deg: The same.
         """
-        if self._centre_2 is None or latitude_deg is None or longitude_deg is None:
+        if not self._areas or latitude_deg is None or longitude_deg is None:
             return None
         point_2 = np.array([latitude_deg, longitude_deg])
-        gap_km = float(great_circle_km(self._centre_2, point_2)) - self._radius_km
+        gap_km = min(_gap_km(area, point_2) for area in self._areas)
         return sum(gap_km >= start_km for start_km in _BAND_STARTS_KM)
+
+
+def _around(area: Area) -> tuple[NDArray[np.float64], float]:
+    """Return the middle of an area, shape (2,), and the radius in km of a circle that holds it."""
+    if isinstance(area, Circle):
+        return np.array([area.latitude_deg, area.longitude_deg]), area.radius_km
+    if isinstance(area, Cell):
+        return cell_centre(area.id_1)[0], area.radius_km
+    return area.outline.cap
+
+
+def _gap_km(area: Area, point_2: NDArray[np.float64]) -> float:
+    if isinstance(area, Circle | Cell):
+        centre_2, radius_km = _around(area)
+        return float(great_circle_km(centre_2, point_2)) - radius_km
+    return float(area.outline.distance_km(point_2[None])[0])
 
 
 def warnings_of(far: Iterable[tuple[str, int, int]], name: str) -> tuple[str, ...]:
