@@ -23,7 +23,7 @@ from homerange.specialize.levers import Levers, Models, Variant
 from homerange.specialize.quantize import Bits
 from homerange.specialize.smaller import Smaller
 
-__all__ = ["LeverFigures", "search_levers"]
+__all__ = ["LeverFigures", "choose_variant", "search_levers"]
 
 BITS: tuple[int, ...] = get_args(Bits)
 SIDES = (7 / 8, 3 / 4, 5 / 8)
@@ -110,7 +110,7 @@ def search_levers(
     variants = {levers: variant(levers) for levers in wanted}
     chosen = variants[fixed]
     if smaller.searches:
-        chosen = _choose([variants[levers] for levers in every], smaller)
+        chosen = choose_variant([variants[levers] for levers in every], smaller)
     judged = (
         [score_of(right[one], ~chooses_N) for one in (control, chosen.levers)] if photos else []
     )
@@ -166,11 +166,18 @@ def _estimated(variant: Variant, control: Levers, on_evidence: Score) -> Variant
     )
 
 
-def _choose(variants: Sequence[Variant], smaller: Smaller) -> Variant:
+def choose_variant(variants: Sequence[Variant], smaller: Smaller) -> Variant:
     """Choose within the limits: the most accurate, or the smallest that is accurate enough.
 
     For the most accurate no lever is pulled further than the limits ask: a smaller photo that some
     photos happen to like better is luck.
+
+    Args:
+        variants: Those to choose from.
+        smaller: The limits.
+
+    Raises:
+        ConfigError: If none keeps them, or nobody knows how right they are.
     """
     fitting = [one for one in variants if _fits(one, smaller)]
     if not fitting:

@@ -13,8 +13,9 @@ from PIL import Image
 
 from homerange.errors import ConfigError, ManifestError
 from homerange.run.session import Session
-from homerange.specialize.lever_search import LeverFigures
-from homerange.specialize.levers import Levers
+from homerange.specialize.figures import Size
+from homerange.specialize.lever_search import LeverFigures, choose_variant
+from homerange.specialize.levers import Levers, Variant
 from homerange.specialize.smaller import DeviceProfile, Smaller
 from homerange.specialize.specialize import specialize
 from homerange.world.place_package import read_package
@@ -89,6 +90,23 @@ def test_a_limit_of_bytes_pulls_no_lever_further_than_it_asks(world, tmp_path):
     assert less.size.bytes < limit
 
 
+def test_a_smaller_photo_that_photos_like_better_by_luck_is_not_chosen_unless_asked_for():
+    sizes = {(32, 64): 0.60, (8, 64): 0.60, (8, 48): 0.70, (4, 64): 0.61}
+    variants = [
+        Variant(
+            levers=Levers(bits=bits, input_px=px),
+            size=Size(bytes=1000 * bits, parameters=1, macs=px * px),
+            ms=None,
+            accuracy=accuracy,
+            known="measured",
+            photos=100,
+        )
+        for (bits, px), accuracy in sizes.items()
+    ]
+    assert choose_variant(variants, Smaller(max_bytes=8000)).levers == Levers(bits=8, input_px=64)
+    assert choose_variant(variants, Smaller(max_bytes=32000)).levers == Levers(bits=32, input_px=64)
+
+
 def test_a_limit_of_time_takes_smaller_photos_and_leaves_the_bits(world, tmp_path):
     control = get(world, tmp_path, bits=32, device=DEVICE).levers.control
     # milliseconds are in proportion to multiply-adds
@@ -140,14 +158,16 @@ def known_photos(folder, names=("Panthera leo", "Acinonyx jubatus"), split=True,
     return folder
 
 
-def right_by_hand(path, folder, split):
+def right_by_hand(path, folder, split, broken=""):
     """Count right answers with the runner, an independent road to the same number."""
     from homerange.data.images import prepare
 
     session = Session.open(path)
     right = []
     for row in csv.DictReader((folder / "manifest.csv").read_text().splitlines()):
-        if row["split"] == split:
+        if row["split"] == split and row["file"] == broken:
+            right.append(False)
+        elif row["split"] == split:
             pixels = prepare(folder / row["file"], session.package.preprocessing)
             best = int(session.probabilities(pixels[None])[0].argmax())
             right.append(session.package.labels[best] == row["species"])
@@ -172,7 +192,9 @@ def test_a_photo_that_cannot_be_read_counts_as_wrong_for_every_model(world, tmp_
     folder = known_photos(tmp_path / "known")
     (folder / "1.png").write_bytes(b"no picture")
     made = get(world, tmp_path, bits=8, photos=folder / "manifest.csv")
-    assert made.levers.chosen.photos == 8
+    correct, count = right_by_hand(made.path, folder, "val", broken="1.png")
+    assert made.levers.chosen.accuracy == correct / count
+    assert made.levers.chosen.photos == count == 8
 
 
 def test_a_list_without_splits_is_halved_by_the_names_of_its_files(world, tmp_path):
