@@ -24,6 +24,7 @@ from homerange.reports import report_unreadable
 from homerange.run_verbs import bench, predict, watch
 from homerange.size_options import takes_size
 from homerange.train_verbs import train
+from homerange.world_option import takes_world
 
 if TYPE_CHECKING:
     from homerange.geo.place import Place
@@ -185,7 +186,7 @@ def profile(
 
 
 @main.command()
-@click.option("--world", type=FILE, required=True, help="Folder of the world.")
+@takes_world
 @click.option("-o", "--output", type=FILE, help="A list to write, .csv or .json.")
 @click.option(
     "--format", "format_", type=click.Choice(["table", "csv", "json"]), help="If not by the suffix."
@@ -226,7 +227,7 @@ def species(
 
 
 @main.command()
-@click.option("--world", type=FILE, required=True, help="Folder of the world.")
+@takes_world
 @click.option("-o", "--output", type=FILE, required=True, help="The package, NAME.homerange.")
 @click.option(
     "--experts", metavar="METHOD:AMOUNT", help="Drop experts: first-order:40, threshold:95 ..."

@@ -4,13 +4,15 @@ from pathlib import Path
 
 import click
 
+from homerange.world_option import takes_world
+
 __all__ = ["demo"]
 
 FILE = click.Path(path_type=Path)
 
 
 @click.command()
-@click.option("--world", type=FILE, required=True, help="Folder of the world.")
+@takes_world
 @click.option(
     "-o", "--output", type=FILE, default=Path("demo"), show_default=True, help="Folder of the page."
 )

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import click
 
+from homerange.world_option import takes_world
+
 __all__ = ["map_"]
 
 FILE = click.Path(path_type=Path)
 
 
 @click.command("map")
-@click.option("--world", type=FILE, required=True, help="Folder of the world.")
+@takes_world
 @click.option("--out", type=FILE, help="Write the page into this folder, and serve nothing.")
 @click.option(
     "--withhold", multiple=True, metavar="NAME", help="Do not draw where it lives; repeatable."

@@ -45,6 +45,7 @@ ON_TOP = {
     "show",
     "size_options",
     "train_verbs",
+    "world_option",
 }
 
 BASE = {"numpy", "onnxruntime", "PIL", "simplejpeg", "click", "rich"}
