@@ -12,7 +12,7 @@ for (const name of ["world", "records", "evidence", "shapes", "routing"]) {
 }
 const from = (name) => import(pathToFileURL(`${modules}/${name}.js`));
 const { loadChunk } = await from("chunks");
-const { describe, measureCells } = await from("places");
+const { borderProblem, describe, measureCells } = await from("places");
 const { readCountries } = await from("countries");
 const { speciesAt } = await from("species");
 const { judge, packageBytes } = await from("evidence");
@@ -36,6 +36,7 @@ for (const { place, include, exclude, drop } of JSON.parse(readFileSync(0, "utf8
   answers.push({
     ms,
     description: describe(place),
+    problem: place.kind === "polygon" ? borderProblem(place) : null,
     species: table.species,
     missing: table.missing,
     judged: judge(world, evidence, place, table),

@@ -24,6 +24,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from homerange.geo.crossings import find_crossing
 from homerange.geo.sphere import (
     EARTH_RADIUS_KM,
     distance_to_arcs_km,
@@ -39,6 +40,8 @@ LONGEST_PIECE_DEG = 0.5
 PIECES_OF_A_BUNDLE = 32
 PLACES_AT_A_TIME = 512
 HALF_ROUND_KM = math.pi * EARTH_RADIUS_KM
+KM_OF_A_DEGREE = HALF_ROUND_KM / 180
+FORGIVEN_SHARE, FORGIVEN_KM, LEAST_FORGIVEN_KM = 0.05, 18.0, 1e-5
 
 Ring = NDArray[np.float64]
 """Corners in order, latitude and longitude, shape (V, 2), not closed."""
@@ -94,6 +97,20 @@ class Outline:
         """The radius of the circle that has the same area."""
         share = min(self.area_km2 / (4 * math.pi * EARTH_RADIUS_KM**2), 1.0)
         return 2 * EARTH_RADIUS_KM * math.asin(math.sqrt(share))
+
+    @cached_property
+    def crossing(self) -> NDArray[np.float64] | None:
+        """A place where the rings of an area cross, latitude and longitude; None without one.
+
+        Two areas may overlap. Holes must run the other way than borders. Forgiven is what goes
+        wrong within a twentieth of the radius, at most 18 km (:mod:`homerange.geo.crossings`).
+
+        Raises:
+            PlaceError: If so many edges lie side by side that nobody can tell.
+        """
+        reach_km = max(min(FORGIVEN_SHARE * self.radius_km, FORGIVEN_KM), LEAST_FORGIVEN_KM)
+        found = (find_crossing(edge_E22, reach_km / KM_OF_A_DEGREE) for edge_E22 in self._edges)
+        return next((place_2 for place_2 in found if place_2 is not None), None)
 
     @cached_property
     def cap(self) -> tuple[NDArray[np.float64], float]:

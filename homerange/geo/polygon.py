@@ -36,7 +36,8 @@ class Polygon:
 
     Raises:
         PlaceError: If a ring has fewer than three corners or spans more than a turn, a corner is
-            not on the Earth, there are too many, or nothing lies inside.
+            not on the Earth, there are too many, nothing lies inside, or the border of a part
+            crosses itself. Parts may overlap.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Polygon:
             )
         for number, ring in enumerate(rings, start=1):
             self._check(ring, number)
+        self._check_crossings()
         if not self.outline.area_km2 > SMALLEST_AREA_KM2:
             raise PlaceError(f"nothing lies inside the border of the polygon {self.name}")
 
@@ -84,6 +86,20 @@ class Polygon:
         ]
         geometry = {"type": "MultiPolygon", "coordinates": coordinates}
         return {"kind": "polygon", "name": self.name, "geometry": geometry}
+
+    def _check_crossings(self) -> None:
+        try:
+            crossing_2 = self.outline.crossing
+        except PlaceError as error:
+            raise PlaceError(f"the polygon {self.name}: {error}") from error
+        if crossing_2 is not None:
+            lat, lon = crossing_2.tolist()
+            raise PlaceError(
+                f"the border of the polygon {self.name} crosses itself at latitude {lat:.4f} and "
+                f"longitude {(lon + 180) % 360 - 180:.4f}, so nobody can say what lies inside. "
+                "Expected rings that touch at most; draw it again, or repair it, for example with "
+                "Fix geometries in QGIS"
+            )
 
     def _check(self, ring: Corners, number: int) -> None:
         which = f"ring {number} of the polygon {self.name}"

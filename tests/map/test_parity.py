@@ -11,7 +11,7 @@ from tiny_world import expert_world
 from homerange.errors import PlaceError
 from homerange.geo.cells import cell_ids
 from homerange.geo.countries import Country
-from homerange.geo.place import Cell, Circle, SpeciesList, combine
+from homerange.geo.place import Cell, Circle, SpeciesList, combine, place_from_json
 from homerange.geo.polygon import Polygon
 from homerange.map.site import write_site
 from homerange.specialize.choose import Choice, choose
@@ -154,3 +154,41 @@ def test_the_page_drops_the_experts_that_get_drops(tmp_path):
     experts = {str(layer.layer): layer.experts for layer in world.graph.experts}
     gone = {n: experts[str(n)] - len(k) for n, k in kept.items() if len(k) < experts[str(n)]}
     assert found["dropped"]["byLayer"] == {str(n): count for n, count in gone.items()}
+
+
+def borders():
+    """Borders that cross themselves and others that do not, drawn from a seed and by hand."""
+    rng = np.random.default_rng(5)
+    square, hole = ((0, 0), (0, 4), (4, 4), (4, 0)), ((1, 1), (1, 2), (2, 2), (2, 1))
+    yield from ([square, hole], [square, hole, hole], [square + square])
+    yield from (
+        [((-9, -180), (-9, 180), (9, 180), (9, -180))],
+        [((-60, -120), (-60, 0), (-60, 99))],
+    )
+    yield [((0, 0), (0, 4), (4, 4), (6, 6), (4, 4), (4, 0))]
+    for k in range(60):
+        ring = rng.integers(0, 6, (6, 2)) if k % 2 else rng.uniform(0, 6, (4 + k % 5, 2))
+        yield [tuple((lat, lon + 177 * (k % 3 == 0)) for lat, lon in ring.tolist())]
+
+
+def test_the_page_refuses_the_borders_that_the_command_line_refuses(page):
+    questions, refused = [], []
+    for rings in borders():
+        coordinates = [[[lon, lat] for lat, lon in (*ring, ring[0])] for ring in rings]
+        geometry = {"type": "MultiPolygon", "coordinates": [coordinates]}
+        place = {"kind": "polygon", "name": "drawn", "geometry": geometry}
+        questions.append({"place": place, "include": [], "exclude": []})
+        try:
+            place_from_json(place)
+            refused.append(None)
+        except PlaceError as error:
+            refused.append(str(error))
+    found = [one["problem"] for one in answers_of_page(page / "site", questions, page)]
+    for said, problem in zip(refused, found, strict=True):
+        kind = problem and problem["kind"]
+        expected = said and ("crosses" if "crosses itself" in said else "empty")
+        if said is None or "different corners" not in said:
+            assert kind == expected, (said, problem)
+    assert (
+        len([said for said in refused if said]) > 20 < len([said for said in refused if not said])
+    )

@@ -188,7 +188,7 @@ function makeResults(page, map, world, read) {
     const { place } = chosen;
     empty.hidden = Boolean(place);
     content.hidden = !place;
-    if (!place) return;
+    if (!place) return sheet.fill(null);
     performance.mark("chosen");
     title.textContent = describe(place);
     const records = await read.records();

@@ -1,11 +1,13 @@
 // Areas between borders: homerange/geo/outline.py, in the browser.
 // A ring is a list of [latitude, longitude], not closed; longitudes may go on across the dateline.
 
+import { findCrossing } from "./crossings.js";
 import { cross, dot, EARTH_RADIUS_KM, greatCircleKm, toLatLon, toXyz } from "./sphere.js";
 
 const LONGEST_PIECE_DEG = 1;
 const PIECES_OF_A_BUNDLE = 32;
 const HALF_ROUND_KM = Math.PI * EARTH_RADIUS_KM;
+const [FORGIVEN_SHARE, FORGIVEN_KM, LEAST_FORGIVEN_KM] = [0.05, 18, 1e-5];
 
 /** Make the outline of areas, each a list of rings: what lies inside an even number is a hole. */
 export function makeOutline(areas) {
@@ -16,6 +18,17 @@ export function makeOutline(areas) {
     bundles: laid.flat().flatMap(bundlesOf),
     radiusKm: radiusOf(laid),
   };
+}
+
+/** Where the rings of an area cross, as findCrossing says it; null without such a place. */
+export function crossingIn(outline) {
+  const reachKm = Math.max(Math.min(FORGIVEN_SHARE * outline.radiusKm, FORGIVEN_KM), LEAST_FORGIVEN_KM);
+  const reachDeg = (180 * reachKm) / HALF_ROUND_KM;
+  for (const edges of outline.edges) {
+    const found = findCrossing(edges, reachDeg);
+    if (found) return found;
+  }
+  return null;
 }
 
 /** Whether a place lies inside an area. */

@@ -12,13 +12,14 @@ import {
   parseCell,
 } from "./cells.js";
 import { countryOutline } from "./countries.js";
-import { capOf, isClockwise, isWithin, makeOutline } from "./outline.js";
+import { capOf, crossingIn, isClockwise, isWithin, makeOutline } from "./outline.js";
 import { circleRing, greatCircleKm } from "./sphere.js";
 
 export const DEFAULT_RADIUS_KM = 100;
 export const LARGEST_RADIUS_KM = 20038;
 const NAMED_IN_A_UNION = 3;
 const SHORTEST_DEGREE_KM = 111;
+const SMALLEST_RADIUS_KM = Math.sqrt(1e-6 / Math.PI); // holds a square metre
 
 /** Cells with what is asked of them again and again. */
 export function measureCells(ids) {
@@ -41,6 +42,16 @@ export function areasOf(place) {
 export function listedIn(place) {
   const parts = place.kind === "union" ? place.places : [place];
   return parts.find(({ kind }) => kind === "list")?.species ?? [];
+}
+
+/** Why the border of a polygon is none, or null: {kind, lat, lon} as the words need it. */
+export function borderProblem({ geometry }) {
+  const outline = polygonOutline(geometry);
+  const lons = outline.areas.flat().map((ring) => ring.map((corner) => corner[1]));
+  if (lons.some((ring) => ring.reduce((a, b) => Math.max(a, b)) - ring.reduce((a, b) => Math.min(a, b)) > 360)) return { kind: "wide" };
+  outline.crossing ??= crossingIn(outline) ?? false;
+  if (outline.crossing) return { kind: outline.crossing.tangled ? "tangled" : "crosses", ...outline.crossing };
+  return outline.radiusKm > SMALLEST_RADIUS_KM ? null : { kind: "empty" };
 }
 
 /** Say for people where a place is, in the words of `homerange species`. */

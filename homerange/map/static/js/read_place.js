@@ -2,7 +2,7 @@
 
 import { cellPath, cellToken, parseCell } from "./cells.js";
 import { findCountries } from "./countries.js";
-import { DEFAULT_RADIUS_KM } from "./places.js";
+import { borderProblem, DEFAULT_RADIUS_KM } from "./places.js";
 import { words } from "./words.js";
 
 const MOST_CORNERS = 100000;
@@ -34,6 +34,12 @@ export function polygonPlace(corners, name) {
     name,
     geometry: { type: "MultiPolygon", coordinates: [[[...corners, corners[0]]]] },
   };
+}
+
+/** Why a polygon is no place, in words; null where it is one. */
+export function borderWrong(polygon) {
+  const problem = borderProblem(polygon);
+  return problem && words.border[problem.kind](problem.lat, problem.lon);
 }
 
 /** Read a point as people type it: {lat, lon}, or {wrong} with what to do. */
@@ -71,6 +77,8 @@ function readGeojson(text) {
   if (!places.length || places.includes(null)) return { wrong: words.textWrong };
   const corners = places.flatMap((one) => one.geometry.coordinates.flat(2)).length;
   if (corners > MOST_CORNERS) return { wrong: words.textTooLarge };
+  const wrong = places.map(borderWrong).find(Boolean);
+  if (wrong) return { wrong };
   return { place: unionOf(places) };
 }
 

@@ -7,7 +7,7 @@ import { placeOfPhoto } from "./exif.js";
 import { drawHover, drawSketch } from "./map.js";
 import { makeMarker } from "./markers.js";
 import { areasOf } from "./places.js";
-import { cellPlace, circle, polygonPlace, readPoint, readText, unionOf } from "./read_place.js";
+import { borderWrong, cellPlace, circle, polygonPlace, readPoint, readText, unionOf } from "./read_place.js";
 import { greatCircleKm, nearTurn } from "./sphere.js";
 import { chosen } from "./state.js";
 import { words } from "./words.js";
@@ -69,17 +69,25 @@ export function areaTool(set, map) {
   const close = button(words.areaClose, () => finish(), { disabled: true });
   const undo = button(words.areaUndo, () => change(corners.slice(0, -1)), { class: "quiet" });
   const again = button(words.areaStart, () => change([]), { class: "quiet" });
+  const message = make("p", { class: "wrong", role: "alert" });
   function change(next) {
     corners = next;
     closed = closed && corners.length > 2;
     redraw();
-    if (closed) set(polygonPlace(corners, words.areaName));
+    take();
+  }
+  function take() {
+    const drawn = closed ? polygonPlace(corners, words.areaName) : null;
+    const wrong = drawn && borderWrong(drawn);
+    message.textContent = wrong ?? "";
+    if (wrong && map) drawSketch(map, [...corners, corners[0]]);
+    if (drawn) set(wrong ? null : drawn);
   }
   function finish() {
     if (corners.length < 3) return;
     closed = true;
     redraw();
-    set(polygonPlace(corners, words.areaName));
+    take();
   }
   function redraw() {
     markers.forEach((marker) => marker.remove());
@@ -89,7 +97,7 @@ export function areaTool(set, map) {
         markers[k].getElement().focus();
       }),
     );
-    drawSketch(map, closed ? [] : corners);
+    if (map) drawSketch(map, closed ? [] : corners);
     close.toggleAttribute("disabled", closed || corners.length < 3);
     undo.hidden = again.hidden = !corners.length;
   }
@@ -100,6 +108,7 @@ export function areaTool(set, map) {
       {},
       make("p", { class: "help" }, words.areaHelp),
       make("div", { class: "row" }, close, undo, again),
+      message,
     ),
     click({ lng, lat }, point) {
       if (closed) return change(((closed = false), [[lng, lat]]));
@@ -113,6 +122,7 @@ export function areaTool(set, map) {
     leave() {
       corners = [];
       closed = false;
+      message.textContent = "";
       redraw();
     },
   };

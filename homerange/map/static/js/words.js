@@ -57,6 +57,13 @@ export const words = {
   cellWrong: "Expected a token such as 4c, or a path such as 2/1.",
   textLabel: "Coordinates, an S2 cell, a country, or GeoJSON",
   textWrong: "This is no point, no cell, no country and no GeoJSON of polygons.",
+  border: {
+    crosses: (lat, lon) =>
+      `The border crosses itself at ${lat.toFixed(2)}, ${(((((lon + 180) % 360) + 360) % 360) - 180).toFixed(2)}, so nobody can say what lies inside. Move a corner, or draw it again.`,
+    tangled: () => "The border has so many long edges side by side that nobody can tell whether it crosses itself. Make it simpler.",
+    wide: () => "The border spans more than one turn of the Earth.",
+    empty: () => "Nothing lies inside this border.",
+  },
   textTooLarge: "This has more than 100,000 corners. Make the border simpler.",
   photosHelp: "Drop photos that know where they were taken. They are read here and sent nowhere.",
   photosChoose: "Choose photos",
