@@ -73,7 +73,8 @@ def find_crossing(edge_E22: Edges, reach_deg: float) -> NDArray[np.float64] | No
         near_V2, first_V = np.unique(np.round(2 * point_V2 / reach_deg), axis=0, return_index=True)
         for near, point_2 in zip(map(tuple, near_V2.tolist()), point_V2[first_V], strict=True):
             if near not in seen and _winds_wrong(edge_E22, point_2, reach_deg):
-                return point_2
+                found_2: NDArray[np.float64] = point_2
+                return found_2
             seen.add(near)
         if len(seen) > MOST_TOUCHES:
             raise PlaceError(
