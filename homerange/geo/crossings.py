@@ -29,7 +29,8 @@ __all__ = ["MOST_PAIRS", "find_crossing"]
 MOST_PAIRS = 10**7
 """Edges that lie side by side: some seconds. Real borders have far fewer."""
 
-MOST_TOUCHES = 20_000
+MOST_TOUCHES = 1000
+"""Each is compared with all edges, so a tangled border of a megabyte takes some seconds."""
 DECIMALS, TOUCHES_WITHIN_DEG = 9, 1e-9
 """A tenth of a millimetre: borders that were computed touch no better than that."""
 
@@ -76,11 +77,11 @@ def find_crossing(edge_E22: Edges, reach_deg: float) -> NDArray[np.float64] | No
                 found_2: NDArray[np.float64] = point_2
                 return found_2
             seen.add(near)
-        if len(seen) > MOST_TOUCHES:
-            raise PlaceError(
-                f"its edges cross or touch in more than {MOST_TOUCHES:,} places. Make the border "
-                "simpler"
-            )
+            if len(seen) > MOST_TOUCHES:
+                raise PlaceError(
+                    f"its edges cross or touch in more than {MOST_TOUCHES:,} places. Make the "
+                    "border simpler"
+                )
     return None
 
 

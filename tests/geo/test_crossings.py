@@ -153,3 +153,12 @@ def test_a_border_that_touches_itself_everywhere_is_told_to_be_simpler(monkeypat
     assert "cross or touch in more than 1 places. Make the border simpler" in refusal(
         ((*spiky, (4.0, 3.0), (4.0, 4.0), (0.0, 4.0)),)
     )
+
+
+def test_a_chequerboard_of_holes_that_touch_everywhere_is_not_followed_to_its_end():
+    cell = np.array(((0.0, 0.0), (0.0, 1.0), (1.0, 1.0), (1.0, 0.0)))
+    corners = [(i, j) for i in range(1, 49) for j in range(1, 49) if (i + j) % 2]
+    holes = [turned(np.add(cell, corner)) for corner in corners]
+    said = refusal((turned(cell * 50), *holes))
+    assert said is not None
+    assert "its edges cross or touch in more than 1,000 places" in said

@@ -2,7 +2,7 @@
 // Edges are [startLat, startLon, endLat, endLon]: borders clockwise on the map, holes the other way.
 
 const MOST_PAIRS = 1e7;
-const MOST_TOUCHES = 20000;
+const MOST_TOUCHES = 1000;
 const TOUCHES_WITHIN_DEG = 1e-9;
 const STRIPS_OF_AN_EDGE = 3;
 const SLACK_DEG = 1e-6;
